@@ -1,0 +1,1 @@
+"""The hwdash command, one file a command."""

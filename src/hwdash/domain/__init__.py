@@ -1,0 +1,1 @@
+"""Products, submissions and accounts: legal transitions and rules, without I/O."""

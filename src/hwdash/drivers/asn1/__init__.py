@@ -1,0 +1,1 @@
+"""DER, written by hand where no library writes what Windows expects."""

@@ -1,0 +1,1 @@
+"""The rules an INF is judged by: one rule, one function, its InfVerif code in its name."""

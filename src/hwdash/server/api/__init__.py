@@ -1,0 +1,1 @@
+"""The Hardware dashboard API, one file a resource."""

@@ -1,0 +1,166 @@
+"""The tables. The row is the truth: what a client sees of a submission is read from here and nowhere else."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+    }
+)
+
+
+class UtcDateTime(sa.types.TypeDecorator[datetime]):
+    """An aware UTC time. SQLite drops zones, so times are stored in UTC without one and given it back on reading."""
+
+    impl = sa.DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        """Refuse a naive time and store an aware one in UTC."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"a naive time cannot be stored: {value!r}")
+        return value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        """Give the zone back."""
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+def _json() -> sa.types.TypeEngine[Any]:
+    return sa.JSON()
+
+
+schema_version = sa.Table("schema_version", metadata, sa.Column("version", sa.Integer, primary_key=True))
+
+accounts = sa.Table(
+    "accounts",
+    metadata,
+    # The seller id: 8 digits.
+    sa.Column("id", sa.BigInteger, primary_key=True, autoincrement=False),
+    # The directory of the account: a GUID, the first path segment of its token endpoint.
+    sa.Column("tenant_id", sa.String(36), nullable=False, unique=True),
+    sa.Column("name", sa.String(200), nullable=False),
+    # {"manualReview": bool}
+    sa.Column("policy", _json(), nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+)
+
+applications = sa.Table(
+    "applications",
+    metadata,
+    sa.Column("client_id", sa.String(36), primary_key=True),
+    sa.Column("account_id", sa.ForeignKey("accounts.id"), nullable=False, index=True),
+    sa.Column("name", sa.String(200), nullable=False),
+    # Role names of contract/api.md section 8.1, e.g. ["Manager", "Driver Submitter"].
+    sa.Column("roles", _json(), nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+)
+
+application_secrets = sa.Table(
+    "application_secrets",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("client_id", sa.ForeignKey("applications.client_id"), nullable=False, index=True),
+    # SHA-256 of a secret of 256 random bits: such a secret needs no slow hash.
+    sa.Column("sha256", sa.LargeBinary(32), nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("expires_at", UtcDateTime, nullable=False),
+)
+
+application_certificates = sa.Table(
+    "application_certificates",
+    metadata,
+    sa.Column("thumbprint", sa.String(64), primary_key=True),  # SHA-256 of the DER, lower-case hex
+    sa.Column("client_id", sa.ForeignKey("applications.client_id"), primary_key=True),
+    sa.Column("certificate", sa.LargeBinary, nullable=False),  # DER
+    sa.Column("created_at", UtcDateTime, nullable=False),
+)
+
+signing_certificates = sa.Table(
+    "signing_certificates",
+    metadata,
+    sa.Column("account_id", sa.ForeignKey("accounts.id"), primary_key=True),
+    sa.Column("thumbprint", sa.String(64), primary_key=True),  # SHA-256 of the DER, lower-case hex
+    sa.Column("certificate", sa.LargeBinary, nullable=False),  # DER
+    sa.Column("subject", sa.String(1000), nullable=False),  # RFC 4514
+    sa.Column("kind", sa.String(20), nullable=False),  # "ev" or "standard"
+    sa.Column("not_after", UtcDateTime, nullable=False),
+    sa.Column("added_at", UtcDateTime, nullable=False),
+)
+
+products = sa.Table(
+    "products",
+    metadata,
+    sa.Column("id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("account_id", sa.ForeignKey("accounts.id"), nullable=False),
+    sa.Column("shared_product_id", sa.BigInteger, nullable=False),
+    # What the client sent, in canonical spelling: see domain/product.py.
+    sa.Column("name", sa.String, nullable=False),
+    sa.Column("test_harness", sa.String(20), nullable=False),
+    sa.Column("attributes", _json(), nullable=False),
+    sa.Column("is_committed", sa.Boolean, nullable=False, default=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("updated_at", UtcDateTime, nullable=False),
+    sa.Index("ix_products_account_created", "account_id", "created_at", "id"),
+)
+
+submissions = sa.Table(
+    "submissions",
+    metadata,
+    sa.Column("id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("product_id", sa.ForeignKey("products.id"), nullable=False, index=True),
+    sa.Column("account_id", sa.ForeignKey("accounts.id"), nullable=False),
+    sa.Column("name", sa.String, nullable=False),
+    sa.Column("type", sa.String(10), nullable=False),  # "initial" or "derived"
+    sa.Column("commit_status", sa.String(20), nullable=False),
+    # Null until commit.
+    sa.Column("current_step", sa.String(40)),
+    sa.Column("state", sa.String(20)),
+    sa.Column("messages", _json(), nullable=False),  # list of strings
+    # Raised by each takeover of the workflow; the UPDATE that ends a step checks it.
+    sa.Column("fence", sa.Integer, nullable=False, default=0),
+    # The uploaded package: a blob key, and from commit on the very version that the workflow reads.
+    sa.Column("package_blob", sa.String(64), nullable=False),
+    sa.Column("package_version", sa.String(64)),
+    sa.Column("is_extension_inf", sa.Boolean, nullable=False, default=False),
+    sa.Column("is_universal", sa.Boolean, nullable=False, default=False),
+    sa.Column("is_declarative_inf", sa.Boolean, nullable=False, default=False),
+    sa.Column("created_by", sa.String(36), nullable=False),  # client id
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("committed_at", UtcDateTime),
+    sa.Column("finished_at", UtcDateTime),
+)
+sa.Index(
+    "uq_submissions_one_initial",
+    submissions.c.product_id,
+    unique=True,
+    sqlite_where=submissions.c.type == "initial",
+    postgresql_where=submissions.c.type == "initial",
+)
+
+submission_steps = sa.Table(
+    "submission_steps",
+    metadata,
+    sa.Column("submission_id", sa.ForeignKey("submissions.id"), primary_key=True),
+    sa.Column("step", sa.String(40), primary_key=True),
+    # What the step found out: the later steps read it, the record of what was done and with what.
+    sa.Column("result", _json(), nullable=False),
+    sa.Column("finished_at", UtcDateTime, nullable=False),
+)
+
+downloads = sa.Table(
+    "downloads",
+    metadata,
+    sa.Column("submission_id", sa.ForeignKey("submissions.id"), primary_key=True),
+    sa.Column("type", sa.String(30), primary_key=True),  # signedPackage, certificationReport, driverMetadata, errorReport
+    sa.Column("blob", sa.String(64), nullable=False),
+    sa.Column("name", sa.String(200), nullable=False),  # the file name offered to the client
+)
