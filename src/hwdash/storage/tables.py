@@ -146,6 +146,17 @@ sa.Index(
     postgresql_where=submissions.c.type == "initial",
 )
 
+creates = sa.Table(
+    "creates",
+    metadata,
+    # A create that is sent again under the same MS-RequestId with the same content gets the first answer.
+    sa.Column("client_id", sa.ForeignKey("applications.client_id"), primary_key=True),
+    sa.Column("request_id", sa.String(100), primary_key=True),
+    sa.Column("fingerprint", sa.String(64), primary_key=True),  # SHA-256 of route and content, hex
+    sa.Column("object_id", sa.BigInteger, nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+)
+
 submission_steps = sa.Table(
     "submission_steps",
     metadata,
@@ -160,7 +171,9 @@ downloads = sa.Table(
     "downloads",
     metadata,
     sa.Column("submission_id", sa.ForeignKey("submissions.id"), primary_key=True),
-    sa.Column("type", sa.String(30), primary_key=True),  # signedPackage, certificationReport, driverMetadata, errorReport
+    sa.Column(
+        "type", sa.String(30), primary_key=True
+    ),  # signedPackage, certificationReport, driverMetadata, errorReport
     sa.Column("blob", sa.String(64), nullable=False),
     sa.Column("name", sa.String(200), nullable=False),  # the file name offered to the client
 )

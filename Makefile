@@ -1,0 +1,41 @@
+# setup   make .venv with everything that hwdash, its tests and its benchmarks need
+# demo    take the sample driver from unsigned to signed, on this machine
+# test    run every test
+# check   run the linters
+# bench   run every benchmark against its peer
+# lock    write requirements.txt anew from pyproject.toml
+
+PYTHON ?= python3
+BENCHES := $(filter-out bench/report.py,$(wildcard bench/*.py))
+
+.PHONY: setup demo test check bench lock clean
+
+setup: .venv/ready
+
+.venv/ready: requirements.txt pyproject.toml scripts/setup.sh
+	@PYTHON="$(PYTHON)" sh scripts/setup.sh
+
+demo: setup
+	@.venv/bin/hwdash demo
+
+test: setup
+	@sh scripts/system-packages.sh osslsigncode cabextract gcab clamav-daemon gcc-mingw-w64-x86-64 unzip openssl postgresql
+	.venv/bin/python -m pytest -n 2 --dist worksteal -q
+
+check: setup
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+bench: setup
+	@sh scripts/system-packages.sh osslsigncode cabextract gcab zip
+	@command -v npm >/dev/null || sh scripts/system-packages.sh npm
+	@for each in $(BENCHES); do echo "== $$each"; .venv/bin/python $$each || exit 1; done
+
+lock: setup
+	.venv/bin/uv pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 --group dev \
+	    --extra azure --extra postgresql pyproject.toml --output-file requirements.txt
+
+clean:
+	rm -rf .venv .peers .mypy_cache .ruff_cache .pytest_cache .hypothesis

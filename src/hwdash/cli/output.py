@@ -1,0 +1,64 @@
+"""What commands print: progress for people on standard error, one JSON line for scripts on standard output."""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+import click
+
+from hwdash.cli.main import Exit
+
+
+class Refused(click.ClickException):
+    """Ends the command with a sentence and an exit code."""
+
+    def __init__(self, message: str, exit_code: int = Exit.REFUSED) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+def refuse(message: str, exit_code: int = Exit.REFUSED) -> NoReturn:
+    """End the command with a sentence and an exit code."""
+    raise Refused(message, exit_code)
+
+
+def say(text: str) -> None:
+    """Tell a person something."""
+    click.echo(text, err=True)
+
+
+def print_json(document: dict[str, Any]) -> None:
+    """The one JSON document of a command: one line, the last on standard output."""
+    click.echo(json.dumps(document, ensure_ascii=False))
+
+
+@contextmanager
+def progress_bar(label: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on a terminal, two lines elsewhere. Yields ``show(done, total)`` in bytes."""
+    if not sys.stderr.isatty():
+        started = time.monotonic()
+        moved = 0
+
+        def count(done: int, _total: int) -> None:
+            nonlocal moved
+            moved = done
+
+        yield count
+        say(f"{label}: {moved / 1e6:.1f} MB in {time.monotonic() - started:.1f} s")
+        return
+    from rich.console import Console  # noqa: PLC0415 - drawn only on a terminal
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn  # noqa: PLC0415
+
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        console=Console(stderr=True),
+    )
+    with bar:
+        task = bar.add_task(label, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -1,0 +1,98 @@
+"""``hwdash serve``: run the service."""
+
+import logging
+import socket
+import ssl
+from pathlib import Path
+
+import click
+import uvicorn
+
+from hwdash.cli.output import refuse, say
+from hwdash.cli.service_options import data_option, existing_service, told_plainly
+from hwdash.clock import system_clock
+from hwdash.server.app import create_service
+from hwdash.server.setup import tls_files
+from hwdash.settings import DEFAULT_PORT, Settings
+
+BACKLOG = 512
+
+
+@click.command()
+@data_option
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option(
+    "--port",
+    default=DEFAULT_PORT,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    help="The port; 0 takes a free one.",
+)
+@click.option("--no-tls", is_flag=True, help="Plain HTTP, for behind a proxy that ends TLS.")
+@click.option(
+    "--log-level", default="info", show_default=True, type=click.Choice(["debug", "info", "warning", "error"])
+)
+def serve(data: Path | None, host: str, port: int, no_tls: bool, log_level: str) -> None:
+    """Run the service until it is interrupted. Prints "listening on URL" when it is ready."""
+    logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("uvicorn.access").setLevel(logging.WARNING)
+    settings = existing_service(data)
+    with told_plainly():
+        listening = _listen(host, port)
+        url = _public_url(settings, listening.getsockname()[1], no_tls=no_tls)
+        config = uvicorn.Config(
+            create_service(settings, public_url=url).app,
+            loop="uvloop",
+            http="httptools",
+            lifespan="on",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            timeout_graceful_shutdown=10,
+            backlog=BACKLOG,
+        )
+        if not no_tls:
+            files = tls_files(settings, [host] if host != "0.0.0.0" else [], system_clock())  # noqa: S104 - compared, not bound
+            if files.is_new_ca:
+                say(f"a new TLS CA was made: clients must trust {files.ca_certificate}")
+            config.load()
+            config.ssl = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            config.ssl.load_cert_chain(files.certificate_and_key, password=files.passphrase)
+        server = _Server(config, url)
+        server.run(sockets=[listening])
+    if not server.started:
+        refuse("the service did not start; the log above says why")
+
+
+class _Server(uvicorn.Server):
+    """Says where it listens once it does."""
+
+    def __init__(self, config: uvicorn.Config, url: str) -> None:
+        super().__init__(config)
+        self._url = url
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, then tell."""
+        await super().startup(sockets)
+        if self.started:
+            click.echo(f"listening on {self._url}")
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except OSError as error:
+        refuse(f"{host}:{port} cannot be listened on: {error.strerror}. Choose another with --port.")
+    listening.set_inheritable(False)
+    return listening
+
+
+def _public_url(settings: Settings, port: int, *, no_tls: bool) -> str:
+    """The configured public URL; without one, this machine's own name for the port that was taken."""
+    default = Settings().public_url
+    if settings.public_url != default:
+        return settings.public_url
+    return f"{'http' if no_tls else 'https'}://localhost:{port}"

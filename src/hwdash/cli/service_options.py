@@ -1,0 +1,53 @@
+"""Options and errors that the commands on the service's side share."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from hwdash.cli.main import Exit
+from hwdash.cli.output import refuse
+from hwdash.pipeline.confinement import IsolationUnavailable
+from hwdash.settings import Settings, SettingsError, load_settings
+from hwdash.signing.errors import SigningError
+from hwdash.storage.accounts import AccountError
+from hwdash.storage.database import SchemaMismatch
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def data_option(command: F) -> F:
+    """The ``--data`` option."""
+    return click.option(
+        "--data", type=click.Path(file_okay=False, path_type=Path), metavar="FOLDER",
+        help="The service's data folder [HWDASH_DATA, or ./hwdash-data].",
+    )(command)  # fmt: skip
+
+
+def settings_of(data: Path | None) -> Settings:
+    """The settings; wrong ones end the command."""
+    try:
+        return load_settings(data)
+    except SettingsError as error:
+        refuse(str(error), Exit.USAGE)
+
+
+def existing_service(data: Path | None) -> Settings:
+    """The settings of a service that was made before."""
+    settings = settings_of(data)
+    if not (settings.data / "keys").is_dir():
+        refuse(f"There is no service in {settings.data}: make one with hwdash init --data {settings.data}.", Exit.USAGE)
+    return settings
+
+
+@contextmanager
+def told_plainly() -> Iterator[None]:
+    """What the service's side refuses, as a sentence and an exit code."""
+    try:
+        yield
+    except (AccountError, SchemaMismatch, SigningError, IsolationUnavailable, SettingsError) as error:
+        refuse(str(error))
+    except OSError as error:
+        refuse(f"{error.filename or 'the service'}: {error.strerror or error}")

@@ -1,0 +1,250 @@
+"""``hwdash submit``: product, submission, upload, commit, wait, download. Interrupted, it goes on where it was."""
+
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hwdash.cli.connection import Connection, load_connection, profile_option
+from hwdash.cli.main import Exit
+from hwdash.cli.output import print_json, progress_bar, refuse, say
+from hwdash.sdk.auth import ClientSecret
+from hwdash.sdk.client import HardwareClient
+from hwdash.sdk.errors import ApiError, AuthenticationError, SdkError, SubmissionFailed, TransportError
+from hwdash.wire.submission import Submission
+
+STEPS = (
+    "packageInfoValidation",
+    "preparation",
+    "scanning",
+    "validation",
+    "catalogCreation",
+    "manualReview",
+    "signing",
+    "finalizeIngestion",
+)
+
+
+@click.command()
+@click.argument("package", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--name", required=True, help="The product's name; a repeated submit of the same package under it resumes."
+)
+@click.option(
+    "--signature",
+    "signatures",
+    multiple=True,
+    required=True,
+    metavar="OSCODE",
+    help="An OS code to sign for, such as WINDOWS_v100_X64_GE_FULL; give it once for each.",
+)
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where to put the signed package [NAME beside PACKAGE].",
+)
+@click.option("--test-sign", is_flag=True, help="Ask for a test signature.")
+@click.option(
+    "--poll",
+    default=1.0,
+    show_default=True,
+    type=click.FloatRange(0.1, 600),
+    help="Seconds between looks at the workflow.",
+)
+@click.option("--timeout", type=click.FloatRange(1), help="Seconds to wait for the workflow [for ever].")
+@click.option("--new", is_flag=True, help="Start afresh although this package was submitted under this name before.")
+@click.option("--json", "as_json", is_flag=True, help="End with one JSON object.")
+@profile_option
+def submit(
+    package: Path,
+    name: str,
+    signatures: tuple[str, ...],
+    output: Path | None,
+    test_sign: bool,
+    poll: float,
+    timeout: float | None,
+    new: bool,
+    as_json: bool,
+    profile: str | None,
+) -> None:
+    """Submit PACKAGE (a signed cabinet), wait until it is signed, and download the result."""
+    connection = load_connection(profile)
+    state = State.of(connection, package, name, signatures, test_sign=test_sign, new=new)
+    target = (output or package.with_name(f"{package.stem}-signed.zip")).absolute()
+    credentials = ClientSecret(
+        connection.authority, connection.tenant_id, connection.client_id, connection.client_secret
+    )
+    try:
+        with HardwareClient(connection.url, credentials, verify=connection.ca or True) as client:
+            submission = _run(client, state, package, name, signatures, test_sign, poll, timeout)
+            url = submission.download("signedPackage")
+            assert url is not None  # noqa: S101 - wait() returns only with a signed package
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with progress_bar("download") as show:
+                client.download(url, target, show)
+    except SubmissionFailed as failure:
+        if as_json:
+            print_json(_document(state, "failed", None, failure.messages))
+        refuse(str(failure))
+    except AuthenticationError as error:
+        refuse(str(error), Exit.UNAUTHORISED)
+    except TransportError as error:
+        refuse(f"{error}\nRun the same command again to go on.", Exit.UNREACHABLE)
+    except ApiError as error:
+        if as_json:
+            print_json(_document(state, "refused", None, [error.message, *(f"{t}: {m}" for t, m in error.findings)]))
+        refuse(str(error))
+    except SdkError as error:
+        refuse(str(error))
+    except OSError as error:
+        refuse(f"{error.filename or target}: {error.strerror or error}")
+    status = submission.workflow_status
+    say(f"signed: {target}")
+    if as_json:
+        print_json(_document(state, "completed", target, status.messages if status else []))
+
+
+def _run(
+    client: HardwareClient,
+    state: "State",
+    package: Path,
+    name: str,
+    signatures: tuple[str, ...],
+    test_sign: bool,
+    poll: float,
+    timeout: float | None,
+) -> Submission:
+    if state.product_id is None:
+        product = client.create_product(
+            {
+                "productName": name,
+                "testHarness": "Attestation",
+                "requestedSignatures": list(signatures),
+                "isTestSign": test_sign,
+            },
+            request_id=state.request_id("product"),
+        )
+        state.keep(productId=product.id)
+        say(f"product {product.id}: {name}")
+    product_id = state.product_id
+    assert product_id is not None  # noqa: S101 - just stored
+    if state.submission_id is None:
+        submission = client.create_submission(product_id, name, request_id=state.request_id("submission"))
+        state.keep(submissionId=submission.id)
+        say(f"submission {submission.id}")
+    submission_id = state.submission_id
+    assert submission_id is not None  # noqa: S101 - just stored
+    submission = client.get_submission(product_id, submission_id)
+    if submission.commit_status.casefold() == "commitpending":
+        url = submission.download("initialPackage")
+        if url is None:
+            raise SdkError("the service named no place to upload to")
+        with progress_bar("upload") as show:
+            client.upload(url, package, show)
+        _commit(client, product_id, submission_id)
+        say("committed")
+    return client.wait(product_id, submission_id, poll_seconds=poll, timeout_seconds=timeout, progress=_show_steps())
+
+
+def _commit(client: HardwareClient, product_id: int, submission_id: int) -> None:
+    """Commit; when the answer is lost, the submission itself tells whether it was taken."""
+    try:
+        client.commit(product_id, submission_id)
+    except (TransportError, ApiError):
+        if client.get_submission(product_id, submission_id).commit_status.casefold() == "commitpending":
+            raise
+
+
+def _show_steps() -> Any:
+    shown: list[str] = []
+
+    def show(submission: Submission) -> None:
+        status = submission.workflow_status
+        if status is None:
+            return
+        now = f"{status.current_step} {status.state}"
+        if not shown or shown[-1] != now:
+            shown.append(now)
+            number = STEPS.index(status.current_step) + 1 if status.current_step in STEPS else "?"
+            say(f"[{number}/{len(STEPS)}] {now}")
+
+    return show
+
+
+def _document(state: "State", outcome: str, signed: Path | None, messages: list[str]) -> dict[str, Any]:
+    return {
+        "productId": state.product_id,
+        "submissionId": state.submission_id,
+        "state": outcome,
+        "signedPackage": str(signed) if signed else None,
+        "messages": messages,
+    }
+
+
+class State:
+    """What was begun, in a file: the ids and the request ids of one package under one name at one service.
+
+    A request id is written before its request is sent, so that a create whose answer was lost can be repeated without a second product.
+    """
+
+    def __init__(self, file: Path, values: dict[str, Any]) -> None:
+        self._file = file
+        self._values = values
+
+    @classmethod
+    def of(
+        cls,
+        connection: Connection,
+        package: Path,
+        name: str,
+        signatures: tuple[str, ...],
+        *,
+        test_sign: bool,
+        new: bool,
+        environment: Mapping[str, str] = os.environ,
+    ) -> "State":
+        """The state of this submit; empty for a new one."""
+        with package.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        wanted = json.dumps([connection.url, connection.tenant_id, name, sorted(signatures), test_sign, digest])
+        base = environment.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+        file = Path(base) / "hwdash" / "submit" / f"{hashlib.sha256(wanted.encode()).hexdigest()}.json"
+        values: dict[str, Any] = {}
+        if not new:
+            try:
+                values = json.loads(file.read_text("utf-8"))
+            except FileNotFoundError:
+                pass
+            except (OSError, ValueError) as error:
+                refuse(f"{file}: {error}\nRemove it, or start afresh with --new.")
+        return cls(file, values)
+
+    @property
+    def product_id(self) -> int | None:
+        """The product, once it is known."""
+        return self._values.get("productId")
+
+    @property
+    def submission_id(self) -> int | None:
+        """The submission, once it is known."""
+        return self._values.get("submissionId")
+
+    def request_id(self, what: str) -> str:
+        """The request id of the create of ``what``: drawn and stored once."""
+        key = f"{what}RequestId"
+        if key not in self._values:
+            self.keep(**{key: str(uuid.uuid4())})
+        return str(self._values[key])
+
+    def keep(self, **values: object) -> None:
+        """Store values: all or nothing."""
+        self._values |= values
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        part = self._file.with_suffix(".part")
+        part.write_text(json.dumps(self._values), "utf-8")
+        part.replace(self._file)

@@ -1,0 +1,164 @@
+"""Durable work: the one place that knows DBOS (docs/adr/0004).
+
+A workflow is enqueued in the caller's transaction and calls one function a step. The submission's row is the truth; the engine only makes
+sure that the next step runs. Steps run at least once: what they publish is fenced by the row (storage/submissions.py).
+
+Permanent refusals are results, not exceptions: whatever a step raises is taken for a passing fault and tried again, with growing pauses.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+from dbos import DBOS, DBOSClient, DBOSConfig, error
+
+from hwdash.storage.database import BUSY_TIMEOUT_MS, Database
+
+log = logging.getLogger(__name__)
+
+WORKFLOW = "submission"
+QUEUE = "submissions"
+# The version of the workflow's shape, not of hwdash: it changes only when the order of steps changes without DBOS.patch.
+APPLICATION_VERSION = "1"
+EXECUTOR_ID = "hwdash"
+# 1 s, 2 s, 4 s ... about 17 minutes in all.
+ATTEMPTS = 11
+# A workflow that was found unfinished this often at start-up is left for an operator.
+RECOVERIES = 1000
+POLLING_SECONDS = 0.1
+
+
+class Outcome(StrEnum):
+    """What became of a step."""
+
+    NEXT = "next"
+    """It is done, or was done before: go on."""
+    STOP = "stop"
+    """The workflow ends here: failed, finished, or waiting for a person."""
+
+
+RunStep = Callable[[int, str], Outcome]
+GiveUp = Callable[[int, str], None]
+
+
+class _Running:
+    """The functions that the one workflow of this process calls."""
+
+    run_step: RunStep
+    give_up: GiveUp
+
+
+@DBOS.workflow(name=WORKFLOW, max_recovery_attempts=RECOVERIES)
+def _submission_workflow(submission_id: int, steps: list[str]) -> str:
+    for step in steps:
+        try:
+            outcome = DBOS.run_step(
+                {
+                    "name": step,
+                    "retries_allowed": True,
+                    "max_attempts": ATTEMPTS,
+                    "interval_seconds": 1.0,
+                    "backoff_rate": 2.0,
+                },
+                _step,
+                submission_id,
+                step,
+            )
+        except error.DBOSMaxStepRetriesExceeded:
+            DBOS.run_step({"name": f"{step} given up"}, _gave_up, submission_id, step)
+            return Outcome.STOP
+        if outcome != Outcome.NEXT:
+            return str(outcome)
+    return Outcome.STOP
+
+
+def _step(submission_id: int, step: str) -> str:
+    try:
+        return str(_Running.run_step(submission_id, step))
+    except Exception:
+        log.exception("submission %d: %s did not go through, and will be tried again", submission_id, step)
+        raise
+
+
+def _gave_up(submission_id: int, step: str) -> None:
+    _Running.give_up(submission_id, step)
+
+
+def _workflow_engine(database: Database) -> sa.Engine:
+    """DBOS's own connections to the same database: it begins its transactions by its own rules."""
+    if not database.is_sqlite:
+        return database.engine
+    engine = sa.create_engine(database.url, connect_args={"check_same_thread": False})
+
+    @sa.event.listens_for(engine, "connect")
+    def configure(connection: Any, _record: Any) -> None:
+        connection.isolation_level = "IMMEDIATE"
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={BUSY_TIMEOUT_MS}", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    return engine
+
+
+class Engine:
+    """The workflows of this process. One a process: DBOS keeps its state in the process."""
+
+    def __init__(
+        self, database: Database, *, run_step: RunStep, give_up: GiveUp, steps: Sequence[str], concurrency: int = 2
+    ) -> None:
+        self._database = database
+        self._steps = list(steps)
+        self._concurrency = concurrency
+        _Running.run_step = run_step
+        _Running.give_up = give_up
+        self._engine = _workflow_engine(database)
+        self._client: DBOSClient | None = None
+
+    def start(self) -> None:
+        """Take up the workflows that a former process left unfinished, and wait for new ones."""
+        logging.getLogger("dbos").setLevel(logging.WARNING)
+        config: DBOSConfig = {
+            "name": "hwdash",
+            "system_database_url": "sqlite:///hwdash" if self._database.is_sqlite else "postgresql://hwdash/hwdash",
+            "system_database_engine": self._engine,
+            "application_version": APPLICATION_VERSION,
+            "executor_id": EXECUTOR_ID,
+            "log_level": "WARNING",
+            "use_listen_notify": False,
+        }
+        DBOS(config=config)
+        DBOS.launch()
+        DBOS.register_queue(
+            QUEUE,
+            worker_concurrency=self._concurrency,
+            polling_interval_sec=POLLING_SECONDS,
+            on_conflict="always_update",
+        )
+        self._client = DBOSClient(system_database_engine=self._engine, use_listen_notify=False)
+
+    def enqueue(self, connection: sa.Connection, submission_id: int, attempt: str) -> None:
+        """Start the submission's workflow when, and only when, the caller's transaction commits.
+
+        ``attempt`` makes the workflow's id: a second call with the same one changes nothing.
+        """
+        if self._client is None:
+            raise RuntimeError("the engine has not been started")
+        self._client.enqueue_in_transaction(
+            connection,
+            {
+                "workflow_name": WORKFLOW,
+                "queue_name": QUEUE,
+                "workflow_id": f"{WORKFLOW}-{submission_id}-{attempt}",
+                "app_version": APPLICATION_VERSION,
+            },
+            submission_id,
+            self._steps,
+        )
+
+    def stop(self) -> None:
+        """Let go. A step that is running is run again at the next start."""
+        if self._client is not None:
+            self._client.destroy()
+            self._client = None
+            DBOS.destroy()

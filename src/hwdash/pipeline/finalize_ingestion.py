@@ -1,0 +1,95 @@
+"""finalizeIngestion: the signed package, the certification report and the driver metadata become downloads.
+
+The downloads appear in the same transaction as ``completed``. Everything written is a function of the stored results, so that a repeated
+run writes the same bytes under the same names.
+"""
+
+import json
+import zipfile
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from hwdash.drivers.pe import PeLayout, signed_image_chunks
+from hwdash.pipeline.report import certification_report
+from hwdash.pipeline.work import Done, Work, result_blob_key
+from hwdash.vocabulary import DownloadType
+
+CHUNK = 1 << 20
+
+
+def run(work: Work) -> Done:
+    """Result: {"signedPackage": {"size", "md5"...}, "report", "metadata"}."""
+    blobs, when = work.resources.blobs, datetime.fromisoformat(work.results["catalogCreation"]["when"])
+    package = work.fresh_folder("final") / "signed.zip"
+    _write_signed_package(work, package, when)
+    names = {
+        DownloadType.SIGNED_PACKAGE: f"Signed_{work.submission_id}.zip",
+        DownloadType.CERTIFICATION_REPORT: f"CertificationReport_{work.submission_id}.html",
+        DownloadType.DRIVER_METADATA: f"DriverMetadata_{work.submission_id}.json",
+    }
+    size = package.stat().st_size
+    blobs.put_file(
+        _key(work, "signedPackage"), package, name=names[DownloadType.SIGNED_PACKAGE], content_type="application/zip"
+    )
+    blobs.put_file(
+        _key(work, "certificationReport"),
+        [certification_report(work).encode()],
+        name=names[DownloadType.CERTIFICATION_REPORT],
+        content_type="text/html; charset=utf-8",
+    )
+    blobs.put_file(
+        _key(work, "driverMetadata"),
+        [json.dumps(work.results["preparation"]["metadata"], ensure_ascii=False, indent=2).encode()],
+        name=names[DownloadType.DRIVER_METADATA],
+        content_type="application/json",
+    )
+    return Done(
+        {"signedPackageBytes": size},
+        files=[(kind, _key(work, kind), name) for kind, name in names.items()],
+    )
+
+
+def _key(work: Work, kind: str) -> str:
+    return result_blob_key(work.submission_id, kind)
+
+
+def _write_signed_package(work: Work, target: Path, when: datetime) -> None:
+    """Write the zip: the tree of the upload, its PE files signed, its catalogs replaced (contract/api.md section 5)."""
+    prepared, signed = work.results["preparation"], work.results["signing"]
+    signatures = {file["path"]: work.workspace / signed["folder"] / file["stored"] for file in signed["files"]}
+    catalogs = {each["path"]: work.workspace / signed["folder"] / each["stored"] for each in signed["catalogs"]}
+    source = work.workspace / prepared["folder"]
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
+        for bundle in prepared["bundles"]:
+            for file in bundle["files"]:
+                if file["path"].lower().endswith(".cat"):
+                    continue
+                if file["path"] in signatures:
+                    chunks = _signed_file(source / file["stored"], file["layout"], signatures[file["path"]])
+                else:
+                    chunks = _chunks(source / file["stored"])
+                _add(archive, file["path"], when, file["size"], chunks)
+        for path, stored in catalogs.items():
+            _add(archive, path, when, stored.stat().st_size, _chunks(stored))
+
+
+def _add(archive: zipfile.ZipFile, path: str, when: datetime, size: int, chunks: Iterator[bytes]) -> None:
+    entry = zipfile.ZipInfo(path, when.timetuple()[:6])
+    entry.external_attr = 0o644 << 16
+    # A signature adds kilobytes; past 2 GiB the entry needs the long form from the start.
+    with archive.open(entry, "w", force_zip64=size > (2 << 30) - (64 << 20)) as member:
+        for chunk in chunks:
+            member.write(chunk)
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as stream:
+        while chunk := stream.read(CHUNK):
+            yield chunk
+
+
+def _signed_file(path: Path, layout: dict[str, Any], signature: Path) -> Iterator[bytes]:
+    with path.open("rb") as stream:
+        yield from signed_image_chunks(stream, PeLayout(**layout), signature.read_bytes())

@@ -1,0 +1,256 @@
+"""What is done with the bytes of a package. Every function here runs in the bounded child process (pipeline/child.py) and nowhere else.
+
+They take and return JSON: findings, metadata, digests and offsets.
+"""
+
+import hashlib
+import io
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
+
+from hwdash.drivers.authenticode import verify_cabinet
+from hwdash.drivers.cab import Cabinet, CabinetLimits
+from hwdash.drivers.errors import DriversError
+from hwdash.drivers.findings import Finding
+from hwdash.drivers.inf.document import Inf
+from hwdash.drivers.inf.metadata import driver_metadata
+from hwdash.drivers.inf.models import devices_for, manufacturers
+from hwdash.drivers.inf.verify import verify
+from hwdash.drivers.package import check_architectures, check_inf_references, check_layout, driver_folders
+from hwdash.drivers.pe import PeImage, measure
+from hwdash.storage.blobs import BlobReader, Segment
+from hwdash.vocabulary import OperatingSystem, operating_system
+
+LIMITS = CabinetLimits()
+# Bundle ids are GUIDs (contract/api.md 1.5), the same in every run over the same package.
+BUNDLES = uuid.UUID("6f1d0bde-1f0c-4a35-9d5e-0a3c0a5b7f21")
+# Files that Windows loads as code: one of these that is not a sound PE file is an error, any other file may hold what it likes.
+PE_SUFFIXES = (".sys", ".dll", ".exe", ".ocx", ".cpl", ".efi", ".drv")
+WRITE_BATCH = 1 << 20
+
+
+def _open(arguments: dict[str, Any]) -> BinaryIO:
+    segments = [Segment(Path(path), Path(path).stat().st_size) for path in arguments["package"]]
+    return io.BufferedReader(BlobReader(segments), WRITE_BATCH)
+
+
+def inspect_package(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Open the cabinet, check its signature and its layout, extract nothing.
+
+    Answers {"findings", "signer": {"thumbprint", "subject"} or absent, "digest" (hex SHA-256 that the signature covers), "files", "bytes"}.
+    """
+    name = arguments["name"]
+    with _open(arguments) as stream:
+        cabinet = Cabinet.open(stream, source=name)
+        cabinet.check_limits(LIMITS)
+        findings = check_layout([file.name for file in cabinet.files])
+        answer: dict[str, Any] = {
+            "files": len(cabinet.files),
+            "bytes": sum(file.size for file in cabinet.files),
+        }
+        try:
+            signature = verify_cabinet(stream, cabinet, source=name)
+        except DriversError as problem:
+            unsigned = cabinet.signature is None
+            findings.append(
+                Finding(
+                    rule="package.unsigned" if unsigned else "package.signature-invalid",
+                    level="error",
+                    message=f"SignatureValidationFailed: {getattr(problem, 'message', problem)}",
+                    remedy="Sign the cabinet (SHA-256) with a certificate that is registered with the account: hwdash package sign."
+                    if unsigned
+                    else "Sign the cabinet anew, and do not change it afterwards.",
+                    file=name,
+                )
+            )
+        else:
+            answer["signer"] = {
+                "thumbprint": signature.signer.fingerprint(SHA256()).hex(),
+                "subject": _subject(signature.signer),
+            }
+            answer["digest"] = signature.digest.hex()
+    answer["findings"] = [each.to_json() for each in findings]
+    return answer
+
+
+def _subject(certificate: x509.Certificate) -> str:
+    return certificate.subject.rfc4514_string()
+
+
+def prepare(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Unpack the cabinet into ``folder``, measure every file, and read the INFs.
+
+    Answers {"bundles", "metadata", "isExtension", "findings"}: see pipeline/preparation.py.
+    """
+    folder = Path(arguments["folder"])
+    findings: list[Finding] = []
+    measured: dict[str, dict[str, Any]] = {}
+    with _open(arguments) as stream:
+        cabinet = Cabinet.open(stream, source=arguments["name"])
+        cabinet.check_limits(LIMITS)
+        for number, (file, chunks) in enumerate(cabinet.extract()):
+            path = file.name.replace("\\", "/")
+            stored = f"{number:06}"
+            measured[path] = {"path": path, "stored": stored} | _store(folder / stored, path, chunks, findings)
+    systems = _systems(arguments["signatures"])
+    bundles, extension = [], False
+    infs_of_bundles: dict[str, list[tuple[str, Inf]]] = {}
+    infs_of_folders: dict[str, list[Inf]] = {}
+    for name, paths in sorted(driver_folders(list(measured)).items()):
+        bundle_id = str(uuid.uuid5(BUNDLES, f"{arguments['submission']}/{name}"))
+        infs: list[tuple[str, Inf]] = []
+        for path in sorted(paths):
+            if path.lower().endswith(".inf"):
+                try:
+                    infs.append((path.rsplit("/", 1)[-1], _read_inf(folder / measured[path]["stored"], path)))
+                except DriversError as problem:
+                    findings.append(_unreadable(problem, path))
+        infs_of_bundles[bundle_id] = infs
+        infs_of_folders[name] = [inf for _, inf in infs]
+        extension = extension or any(inf.version.is_extension for _, inf in infs)
+        bundles.append(
+            {
+                "id": bundle_id,
+                "folder": name,
+                "files": [measured[path] for path in sorted(paths)],
+                "catalogs": _catalog_names(infs),
+                "hardwareIds": _hardware_ids(infs, systems),
+            }
+        )
+    findings += check_architectures(infs_of_folders)
+    return {
+        "bundles": bundles,
+        "metadata": driver_metadata(infs_of_bundles, systems),
+        "isExtension": extension,
+        "findings": [each.to_json() for each in findings],
+    }
+
+
+def _store(target: Path, path: str, chunks: Iterable[bytes], findings: list[Finding]) -> dict[str, Any]:
+    """Write a file and measure it: {"size", "sha1", "sha256", "layout"}; of a PE file the digests are Authenticode's."""
+    sha1, sha256, size = hashlib.sha1(usedforsecurity=False), hashlib.sha256(), 0
+    maybe_pe = None
+    with target.open("wb") as out:
+        for chunk in _batched(chunks):
+            if maybe_pe is None:
+                maybe_pe = chunk[:2] == b"MZ"
+            if not maybe_pe:
+                sha1.update(chunk)
+                sha256.update(chunk)
+            size += len(chunk)
+            out.write(chunk)
+    flat = {"size": size, "sha1": sha1.hexdigest(), "sha256": sha256.hexdigest(), "layout": None}
+    is_code = path.lower().endswith(PE_SUFFIXES)
+    if not maybe_pe:
+        if is_code:
+            findings.append(_not_pe(path, "it does not begin with MZ"))
+        return flat
+    with target.open("rb") as stream:
+        try:
+            image = PeImage.open(stream, source=path)
+            found = measure(stream, image)
+        except DriversError as problem:
+            if is_code:
+                findings.append(_not_pe(path, getattr(problem, "message", str(problem))))
+            return flat | _flat_digests(target)
+    return {
+        "size": size,
+        "sha1": found.digests["sha1"].hex(),
+        "sha256": found.digests["sha256"].hex(),
+        "layout": found.layout.to_json(),
+    }
+
+
+def _flat_digests(path: Path) -> dict[str, str]:
+    with path.open("rb") as stream:
+        sha1 = hashlib.file_digest(stream, lambda: hashlib.sha1(usedforsecurity=False)).hexdigest()
+        stream.seek(0)
+        return {"sha1": sha1, "sha256": hashlib.file_digest(stream, "sha256").hexdigest()}
+
+
+def _batched(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Join the cabinet's blocks of 32 KiB into larger pieces: fewer writes, fewer rounds of Python."""
+    batch, size = [], 0
+    for chunk in chunks:
+        batch.append(chunk)
+        size += len(chunk)
+        if size >= WRITE_BATCH:
+            yield b"".join(batch)
+            batch, size = [], 0
+    if batch:
+        yield b"".join(batch)
+
+
+def _not_pe(path: str, why: str) -> Finding:
+    return Finding(
+        rule="package.not-a-pe-file",
+        level="error",
+        message=f"The file is named like an executable but is not a sound PE file: {why}.",
+        remedy="Put the linker's output into the package, unchanged.",
+        file=path,
+    )
+
+
+def _unreadable(problem: DriversError, path: str) -> Finding:
+    return Finding(
+        rule="package.inf-unreadable",
+        level="error",
+        message=getattr(problem, "message", str(problem)),
+        remedy="Correct the INF.",
+        file=path,
+        line=getattr(problem, "line", None),
+    )
+
+
+def _read_inf(stored: Path, path: str) -> Inf:
+    return Inf.parse(stored.read_bytes(), source=path)
+
+
+def _systems(codes: Sequence[str]) -> list[OperatingSystem]:
+    return [known for known in map(operating_system, codes) if known is not None]
+
+
+def _catalog_names(infs: Sequence[tuple[str, Inf]]) -> list[str]:
+    """The catalogs that the INFs of a folder ask for, each once; an INF that names none gets one of its own name."""
+    names: dict[str, str] = {}
+    for file, inf in infs:
+        named = [name for name in inf.version.catalog_files.values() if name]
+        for name in named or [f"{file.rsplit('.', 1)[0]}.cat"]:
+            names.setdefault(name.casefold(), name)
+    return list(names.values())
+
+
+def _hardware_ids(infs: Sequence[tuple[str, Inf]], systems: Sequence[OperatingSystem]) -> list[str]:
+    ids: dict[str, None] = {}
+    for _, inf in infs:
+        for system in systems:
+            for device in devices_for(inf, system):
+                ids.update((each.lower(), None) for each in device.ids)
+    return list(ids)
+
+
+def check_infs(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Judge the INFs and what they name. Answers {"findings", "isDeclarative", "hasDevices"}."""
+    folder = Path(arguments["folder"])
+    findings: list[Finding] = []
+    declarative, devices = True, False
+    for bundle in arguments["bundles"]:
+        inside = {file["path"][len(bundle["folder"]) :].lstrip("/").lower() for file in bundle["files"]}
+        for file in bundle["files"]:
+            if not file["path"].lower().endswith(".inf"):
+                continue
+            inf = _read_inf(folder / file["stored"], file["path"])
+            judged = verify(inf, mode="declarative")
+            declarative = declarative and not any(each.level == "error" for each in judged)
+            devices = devices or bool(manufacturers(inf))
+            findings += judged + check_inf_references(inf, inside)
+    return {
+        "findings": [each.to_json() for each in findings],
+        "isDeclarative": declarative,
+        "hasDevices": devices,
+    }

@@ -1,0 +1,66 @@
+"""The certification report of a finished submission and the error report of a failed one."""
+
+import html
+from datetime import datetime
+from typing import Any
+
+from hwdash.pipeline.work import Work
+
+WORTH = (
+    "This package is signed by the certificate authority of this hwdash service, not by Microsoft. It loads on machines in test-signing mode "
+    "or where an organisation's own policy trusts this authority; Windows with Secure Boot loads new kernel drivers only with Microsoft's signature."
+)
+
+
+def certification_report(work: Work) -> str:
+    """What was checked, by what, and what the signature is worth: one HTML page without scripts or outside parts."""
+    results = work.results
+    rows: list[tuple[str, Any]] = [
+        ("Product", work.product_name),
+        ("Company", f"{work.account_name} (seller {work.account_id})"),
+        ("Product id", work.product_id),
+        ("Submission id", work.submission_id),
+        ("Program", work.test_harness),
+        ("Requested signatures", ", ".join(work.attributes["requestedSignatures"])),
+        ("Package signed by", results["packageInfoValidation"]["signerSubject"]),
+        ("Package digest (SHA-256)", results["packageInfoValidation"]["packageDigest"]),
+        ("Scanned by", _scan_line(results["scanning"])),
+        ("Declarative INF", "yes" if results["validation"]["isDeclarative"] else "no"),
+        ("Universal", "not judged: the list of permitted APIs ships with Microsoft's kit only"),
+        ("Manual review", results["manualReview"]["decision"]),
+        ("Signed as", f"{results['signing']['identity']}, certificate SHA-256 {results['signing']['certificate']}"),
+        ("Catalogs", ", ".join(each["path"] for each in results["catalogCreation"]["catalogs"])),
+        ("Signed files", ", ".join(each["path"] for each in results["signing"]["files"]) or "none"),
+        ("Date", results["catalogCreation"]["when"]),
+    ]
+    findings = [
+        finding["message"]
+        for step in ("packageInfoValidation", "preparation", "validation")
+        for finding in results[step]["findings"]
+    ]
+    body = "".join(f"<tr><th scope=row>{_text(name)}</th><td>{_text(value)}</td></tr>" for name, value in rows)
+    warnings = "".join(f"<li>{_text(each)}</li>" for each in findings) or "<li>none</li>"
+    return (
+        '<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content="width=device-width">'
+        f"<title>Certification report {work.submission_id}</title>"
+        "<style>body{font:1rem/1.5 system-ui;margin:2rem auto;max-width:60rem;padding:0 1rem}th{text-align:left;vertical-align:top;"
+        "padding-right:2rem;white-space:nowrap}td{overflow-wrap:anywhere}</style>"
+        f"<h1>Certification report</h1><p><strong>{_text(WORTH)}</strong></p><table>{body}</table>"
+        f"<h2>Warnings</h2><ul>{warnings}</ul></html>\n"
+    )
+
+
+def error_report(submission_id: int, package: str, step: str, messages: list[str], when: datetime) -> str:
+    """Why a submission failed, as text: one finding a line."""
+    head = f"Submission {submission_id}, {package}: {step} failed at {when.isoformat()}."
+    return "\n".join([head, "", *messages, ""])
+
+
+def _scan_line(scan: dict[str, Any]) -> str:
+    signatures = scan.get("signatures")
+    known = f"{signatures} signatures" if signatures is not None else "number of signatures not reported"
+    return f"{scan['engine']} {scan['version']}, {known}, {scan['scannedFiles']} files: nothing found"
+
+
+def _text(value: object) -> str:
+    return html.escape(str(value))

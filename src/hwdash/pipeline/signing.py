@@ -1,0 +1,92 @@
+"""signing: every catalog and every PE file gets a signature from the signer's process, which sees digests only.
+
+The signatures are kept beside the files: finalizeIngestion puts them in place while it writes the signed package.
+"""
+
+import hashlib
+import json
+
+from hwdash.drivers.authenticode import SPC_INDIRECT_DATA, content_digest, signed_data, spc_pe_image_data
+from hwdash.drivers.catalog import CATALOG_CONTENT_TYPE
+from hwdash.pipeline.work import Done, StepFailed, Work
+from hwdash.signing.errors import SigningRefused
+from hwdash.signing.signer import SigningRecord, SigningRequest
+
+
+def run(work: Work) -> Done:
+    """Result: {"folder", "identity", "certificate" (SHA-256 of the leaf), "catalogs": [...], "files": [...]}.
+
+    Each of the two lists holds {"path", "stored", "signature" (SHA-256 of what was written)}.
+    """
+    folder = work.fresh_folder("signed")
+    identity = _identity(work)
+    record = SigningRecord(
+        submission_id=work.submission_id,
+        product_id=work.product_id,
+        account_id=work.account_id,
+        package_sha256=work.results["packageInfoValidation"]["packageDigest"],
+        finished_steps={
+            step: hashlib.sha256(json.dumps(result, sort_keys=True).encode()).hexdigest()
+            for step, result in work.results.items()
+        },
+    )
+    leaf = ""
+
+    def sign(content_type: str, content: bytes) -> bytes:
+        nonlocal leaf
+        request = SigningRequest(
+            identity=identity,
+            content_type=content_type,
+            content_digest=content_digest(content),
+            program_name=work.account_name,
+            url=work.resources.settings.signature_url,
+            record=record,
+        )
+        try:
+            signed = work.resources.signer.sign(request)
+        except SigningRefused as refusal:
+            raise StepFailed([f"ERROR signing.refused: {refusal}"]) from refusal
+        leaf = hashlib.sha256(signed.chain[0]).hexdigest()
+        return signed_data(
+            content_type,
+            content,
+            certificates=signed.chain,
+            attributes=signed.attributes,
+            signature=signed.signature,
+        )
+
+    def keep(name: str, path: str, signature: bytes) -> dict[str, str]:
+        (folder / name).write_bytes(signature)
+        return {"path": path, "stored": name, "signature": hashlib.sha256(signature).hexdigest()}
+
+    made = work.results["catalogCreation"]
+    catalogs = [
+        keep(
+            f"{number}.cat",
+            catalog["path"],
+            sign(CATALOG_CONTENT_TYPE, (work.workspace / made["folder"] / catalog["stored"]).read_bytes()),
+        )
+        for number, catalog in enumerate(made["catalogs"])
+    ]
+    files = [
+        keep(
+            f"{file['stored']}.p7",
+            file["path"],
+            sign(SPC_INDIRECT_DATA, spc_pe_image_data(bytes.fromhex(file["sha256"]))),
+        )
+        for bundle in work.results["preparation"]["bundles"]
+        for file in bundle["files"]
+        if file["layout"] is not None
+    ]
+    return Done(
+        {"folder": folder.name, "identity": identity, "certificate": leaf, "catalogs": catalogs, "files": files}
+    )
+
+
+def _identity(work: Work) -> str:
+    """Which of the four issuing identities signs (contract/api.md 6.6, contract/dashboard.md 72)."""
+    if work.attributes.get("isTestSign"):
+        return "test"
+    if work.attributes.get("isFlightSign"):
+        return "flight"
+    return "attestation" if work.test_harness == "attestation" else "whql"

@@ -1,0 +1,161 @@
+"""What a step is given, and how it refuses."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from hwdash.clock import Clock
+from hwdash.drivers.errors import DriversError
+from hwdash.drivers.findings import Finding
+from hwdash.pipeline.child import ChildFailed, ChildLimits, run_in_child
+from hwdash.settings import Settings
+from hwdash.signing.process import SignerProcess
+from hwdash.storage.blobs import BlobStore
+
+MESSAGES_SHOWN = 100
+CHILD_TRIES = 2
+
+
+class StepFailed(Exception):
+    """The package cannot go on, whatever is tried again. ``messages`` say what is wrong, where, and what to do."""
+
+    def __init__(self, messages: Sequence[str]) -> None:
+        super().__init__("; ".join(messages))
+        self.messages = list(messages)
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What the steps work with."""
+
+    settings: Settings
+    blobs: BlobStore
+    signer: SignerProcess
+    clock: Clock
+
+    @property
+    def workspaces(self) -> Path:
+        """The folder of the workspaces."""
+        return self.settings.data / "work"
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One run of one step of one submission."""
+
+    resources: Resources
+    submission_id: int
+    product_id: int
+    account_id: int
+    account_name: str
+    product_name: str
+    submission_name: str
+    test_harness: str
+    attributes: dict[str, Any]
+    """The product's attributes as stored: requestedSignatures, isTestSign, ..."""
+    policy: dict[str, Any]
+    """The account's policy."""
+    package_blob: str
+    package_version: str
+    certificates: dict[str, dict[str, Any]]
+    """The account's registered signing certificates by thumbprint: {"kind", "subject", "notAfter"}."""
+    results: dict[str, Any]
+    """The results of the steps before this one."""
+    fence: int
+    now: datetime
+
+    @property
+    def workspace(self) -> Path:
+        """The submission's own folder for work in progress."""
+        return self.resources.workspaces / str(self.submission_id)
+
+    def fresh_folder(self, name: str) -> Path:
+        """A new empty folder in the workspace, that no other run of the step writes to: the fence is in its name."""
+        folder = self.workspace / f"{name}-{self.fence}"
+        folder.mkdir(parents=True)
+        return folder
+
+    def in_child(
+        self,
+        task: str,
+        arguments: dict[str, Any],
+        *,
+        readable: Sequence[Path] = (),
+        writable: Sequence[Path] = (),
+    ) -> Any:
+        """Let a bounded child process read the package. What the child finds wrong with it fails the step."""
+        blob = self.resources.blobs.stat(self.package_blob, self.package_version)
+        if blob is None:
+            raise StepFailed(
+                [f"ERROR package.missing: {self.package_name}: the uploaded package is not in the store any more."]
+            )
+        package = blob.segment_paths
+        limits = ChildLimits(
+            memory_mb=self.resources.settings.child_memory_mb, wall_seconds=self.resources.settings.child_seconds
+        )
+        for tries_left in reversed(range(CHILD_TRIES)):
+            try:
+                answer = run_in_child(
+                    f"hwdash.pipeline.{task}",
+                    {"package": [str(path) for path in package], "name": self.package_name, **arguments},
+                    readable=[*package, self.workspace, *readable],
+                    writable=writable,
+                    limits=limits,
+                    source=self.package_name,
+                )
+            except DriversError as problem:
+                raise StepFailed([f"ERROR package.unreadable: {problem}"]) from problem
+            except ChildFailed as failure:
+                # It may have been the machine; a second time it is the package and a defect of ours.
+                if not tries_left:
+                    message = f"ERROR package.unreadable: {self.package_name}: {failure}. This is a defect of hwdash: please report it."
+                    raise StepFailed([message]) from failure
+            else:
+                return answer
+        raise AssertionError("unreachable")
+
+    @property
+    def package_name(self) -> str:
+        """The name of the uploaded package, for messages."""
+        return package_name(self.submission_id, self.test_harness)
+
+
+def package_name(submission_id: int, test_harness: str) -> str:
+    """The file name of a submission's initial package (contract/api.md 3.5)."""
+    return f"Initial_{submission_id}.{'hlkx' if test_harness == 'hlk' else 'hckx' if test_harness == 'hck' else 'cab'}"
+
+
+def result_blob_key(submission_id: int, kind: str) -> str:
+    """The blob key of a result: the same in every run, so that a repeated step writes where the first one did."""
+    return hashlib.sha256(f"{submission_id}:{kind}".encode()).hexdigest()[:32]
+
+
+def refuse_errors(findings: Sequence[Finding]) -> None:
+    """Fail the step when there is an error among the findings, and tell every one of them, the warnings last."""
+    if any(each.level == "error" for each in findings):
+        ordered = sorted(findings, key=lambda each: each.level != "error")
+        messages = [str(each) for each in ordered[:MESSAGES_SHOWN]]
+        if len(ordered) > MESSAGES_SHOWN:
+            messages.append(f"... and {len(ordered) - MESSAGES_SHOWN} more")
+        raise StepFailed(messages)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a step found out and made."""
+
+    result: dict[str, Any]
+    changes: dict[str, Any] = field(default_factory=dict)
+    """Columns of the submission that change with it."""
+    files: list[tuple[str, str, str]] = field(default_factory=list)
+    """Downloads to publish: (download type, blob key, file name)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The step waits for a person: the workflow ends here, and a new one starts when the wait ends."""
+
+    reason: str

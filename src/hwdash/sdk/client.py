@@ -1,0 +1,178 @@
+"""A client for the Hardware dashboard API: this service's or Microsoft's."""
+
+import ssl
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx
+
+from hwdash.sdk import requests, transfer
+from hwdash.sdk.auth import ClientSecret
+from hwdash.sdk.errors import SubmissionFailed, TransportError
+from hwdash.wire.product import Product
+from hwdash.wire.submission import Submission
+
+T = TypeVar("T")
+
+TRIES = 6
+FIRST_PAUSE_SECONDS = 0.5
+LONGEST_PAUSE_SECONDS = 60.0
+
+
+class HardwareClient:
+    """Products and submissions of one account.
+
+    ``url`` is the service's origin, ``verify`` the path of a CA certificate or True for the system's. Methods raise the errors of
+    hwdash.sdk.errors. What can be repeated without harm is repeated when the connection breaks or the service is busy.
+    """
+
+    def __init__(
+        self, url: str, credentials: ClientSecret, *, verify: str | bool = True, timeout: float = 60.0
+    ) -> None:
+        self._url = url.rstrip("/")
+        self._credentials = credentials
+        self._http = httpx.Client(verify=_trust(verify), timeout=timeout)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def create_product(self, product: dict[str, Any], *, request_id: str | None = None) -> Product:
+        """Create a product. ``request_id`` (a GUID) makes a repetition return the first answer."""
+        return self._send(requests.create_product(product), request_id)
+
+    def get_product(self, product_id: int) -> Product:
+        """One product."""
+        return self._send(requests.get_product(product_id))
+
+    def products(self) -> Iterator[Product]:
+        """All products, page by page."""
+        page: str | None = None
+        while True:
+            items, page = self._send(requests.list_products(page))
+            yield from items
+            if page is None:
+                return
+
+    def create_submission(
+        self, product_id: int, name: str, kind: str = "initial", *, request_id: str | None = None
+    ) -> Submission:
+        """Create a submission; its ``initialPackage`` download is where the package is uploaded."""
+        return self._send(requests.create_submission(product_id, name, kind), request_id)
+
+    def get_submission(self, product_id: int, submission_id: int) -> Submission:
+        """One submission with its workflow status and downloads."""
+        return self._send(requests.get_submission(product_id, submission_id))
+
+    def submissions(self, product_id: int) -> Iterator[Submission]:
+        """All submissions of a product."""
+        page: str | None = None
+        while True:
+            items, page = self._send(requests.list_submissions(product_id, page))
+            yield from items
+            if page is None:
+                return
+
+    def commit(self, product_id: int, submission_id: int) -> None:
+        """Hand the uploaded package over."""
+        self._send(requests.commit(product_id, submission_id))
+
+    def upload(self, url: str, package: Path, progress: transfer.Progress = transfer.silent) -> None:
+        """Upload a package to the URL of its ``initialPackage`` download."""
+        transfer.upload(self._http, url, package, progress)
+
+    def download(self, url: str, target: Path, progress: transfer.Progress = transfer.silent) -> None:
+        """Download to a file, which appears only when it is complete."""
+        transfer.download(self._http, url, target, progress)
+
+    def wait(
+        self,
+        product_id: int,
+        submission_id: int,
+        *,
+        poll_seconds: float = 5.0,
+        timeout_seconds: float | None = None,
+        progress: Callable[[Submission], None] = lambda submission: None,
+    ) -> Submission:
+        """Wait until the workflow has ended well. Raises SubmissionFailed when it failed, TransportError when time is up."""
+        until = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+        while True:
+            submission = self.get_submission(product_id, submission_id)
+            progress(submission)
+            status = submission.workflow_status
+            if status is not None and status.state == "failed":
+                raise SubmissionFailed(status.current_step, status.messages)
+            if submission.commit_status.casefold() == "commitfailed":
+                raise SubmissionFailed(
+                    "commit", status.messages if status else ["The service could not take the package over."]
+                )
+            if submission.download("signedPackage") is not None:
+                return submission
+            if until is not None and time.monotonic() > until:
+                raise TransportError(
+                    f"submission {submission_id} has not finished in {timeout_seconds:.0f} s; it goes on: wait again"
+                )
+            time.sleep(poll_seconds)
+
+    def _send(self, call: requests.Call[T], request_id: str | None = None) -> T:
+        headers = {"MS-RequestId": request_id or str(uuid.uuid4()), "MS-CorrelationId": str(uuid.uuid4())}
+        repeatable = call.repeatable or request_id is not None
+        url = call.path if call.path.startswith("http") else self._url + call.path
+        pause, refreshed = FIRST_PAUSE_SECONDS, False
+        for tries_left in reversed(range(TRIES)):
+            token = self._credentials.token(self._http, fresh=refreshed)
+            try:
+                answer = self._http.request(
+                    call.method, url, json=call.body, headers=headers | {"Authorization": f"Bearer {token}"}
+                )
+            except httpx.HTTPError as error:
+                if not tries_left or not (repeatable or isinstance(error, httpx.ConnectError)):
+                    raise TransportError(f"{call.method} {url}: {error or type(error).__name__}") from error
+            else:
+                if answer.status_code == 401 and not refreshed:
+                    refreshed = True
+                    continue
+                if not (
+                    answer.status_code in (429, 500, 502, 503, 504) and tries_left and _may_repeat(answer, repeatable)
+                ):
+                    return _read(call, answer)
+                pause = max(pause, _retry_after(answer))
+            time.sleep(min(pause, LONGEST_PAUSE_SECONDS))
+            pause *= 2
+        raise TransportError(f"{call.method} {url}: the service went on refusing")
+
+
+def _trust(verify: str | bool) -> ssl.SSLContext | bool:
+    return ssl.create_default_context(cafile=verify) if isinstance(verify, str) else verify
+
+
+def _may_repeat(answer: httpx.Response, repeatable: bool) -> bool:
+    return repeatable or answer.status_code in (429, 503)
+
+
+def _retry_after(answer: httpx.Response) -> float:
+    try:
+        return float(answer.headers.get("Retry-After", "0"))
+    except ValueError:
+        return 0.0
+
+
+def _read(call: requests.Call[T], answer: httpx.Response) -> T:
+    try:
+        body = answer.json() if answer.content else None
+    except ValueError:
+        body = None
+    requests.raise_for(answer.status_code, body, answer.headers)
+    return call.read(body)

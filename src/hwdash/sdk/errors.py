@@ -1,0 +1,60 @@
+"""What can go wrong between a client and the service.
+
+SdkError
+  TransportError        the service could not be reached, or the connection broke
+  AuthenticationError   no token could be had, or the service does not accept it
+  ApiError              the service refused the request
+    Throttled           ... because there were too many; retry_after says when to come back
+  SubmissionFailed      the workflow of a submission ended in failed
+"""
+
+from collections.abc import Sequence
+
+
+class SdkError(Exception):
+    """Base of the SDK's errors."""
+
+
+class TransportError(SdkError):
+    """The service could not be reached, or the connection broke before the answer was complete."""
+
+
+class AuthenticationError(SdkError):
+    """No token could be had, or the service does not accept it (HTTP 401), or the role is missing (HTTP 403)."""
+
+
+class ApiError(SdkError):
+    """The service refused the request. ``code`` is its functional code, "" when it gave none; ``findings`` are (target, message)."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        findings: Sequence[tuple[str, str]] = (),
+        request_id: str | None = None,
+    ) -> None:
+        lines = [f"{message} ({code or 'HTTP'} {status})"] + [f"  {target}: {text}" for target, text in findings]
+        super().__init__("\n".join(lines))
+        self.status = status
+        self.code = code
+        self.message = message
+        self.findings = tuple(findings)
+        self.request_id = request_id
+
+
+class Throttled(ApiError):
+    """Too many requests. ``retry_after`` is in seconds."""
+
+    def __init__(self, message: str, retry_after: float) -> None:
+        super().__init__(429, "", message)
+        self.retry_after = retry_after
+
+
+class SubmissionFailed(SdkError):
+    """The workflow ended in failed at ``step``; ``messages`` say why."""
+
+    def __init__(self, step: str, messages: Sequence[str]) -> None:
+        super().__init__("\n".join([f"The submission failed in {step}.", *messages]))
+        self.step = step
+        self.messages = list(messages)

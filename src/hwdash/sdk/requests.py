@@ -1,0 +1,122 @@
+"""The API's requests and answers without I/O: what to send, and how to read what comes back."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from pydantic import ValidationError
+
+from hwdash.sdk.errors import ApiError, AuthenticationError, SdkError, Throttled
+from hwdash.wire.base import WireModel
+from hwdash.wire.product import Product
+from hwdash.wire.submission import Submission
+
+T = TypeVar("T")
+M = TypeVar("M", bound=WireModel)
+
+BASE = "/v2.0/my/hardware"
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[T]):
+    """One request and how its answer is read. ``repeatable``: sending it twice does no more than sending it once."""
+
+    method: str
+    path: str
+    read: Callable[[Any], T]
+    body: Mapping[str, Any] | None = None
+    repeatable: bool = True
+
+
+def _model(model: type[M]) -> Callable[[Any], M]:
+    def read(value: Any) -> M:
+        try:
+            return model.model_validate(value)
+        except ValidationError as error:
+            raise SdkError(f"the service's answer is not a {model.__name__}: {error}") from error
+
+    return read
+
+
+def _collection(model: type[M]) -> Callable[[Any], tuple[list[M], str | None]]:
+    read_one = _model(model)
+
+    def read(value: Any) -> tuple[list[M], str | None]:
+        if not isinstance(value, dict) or not isinstance(value.get("value"), list):
+            raise SdkError("the service's answer is not a collection")
+        links = value.get("links") or []
+        following = next((each["href"] for each in links if each.get("rel") == "next_link"), None)
+        return [read_one(each) for each in value["value"]], following
+
+    return read
+
+
+def _nothing(_value: Any) -> None:
+    return None
+
+
+def create_product(product: Mapping[str, Any]) -> Call[Product]:
+    """``POST products``."""
+    return Call("POST", f"{BASE}/products", _model(Product), product, repeatable=False)
+
+
+def get_product(product_id: int) -> Call[Product]:
+    """``GET products/{id}``."""
+    return Call("GET", f"{BASE}/products/{product_id}", _model(Product))
+
+
+def list_products(page: str | None = None) -> Call[tuple[list[Product], str | None]]:
+    """``GET products``, or the page that a next_link names. Reads the items and the next page."""
+    return Call("GET", page or f"{BASE}/products", _collection(Product))
+
+
+def create_submission(product_id: int, name: str, kind: str) -> Call[Submission]:
+    """``POST submissions``."""
+    return Call(
+        "POST",
+        f"{BASE}/products/{product_id}/submissions",
+        _model(Submission),
+        {"name": name, "type": kind},
+        repeatable=False,
+    )
+
+
+def get_submission(product_id: int, submission_id: int) -> Call[Submission]:
+    """``GET submissions/{id}``."""
+    return Call("GET", f"{BASE}/products/{product_id}/submissions/{submission_id}", _model(Submission))
+
+
+def list_submissions(product_id: int, page: str | None = None) -> Call[tuple[list[Submission], str | None]]:
+    """``GET submissions``."""
+    return Call("GET", page or f"{BASE}/products/{product_id}/submissions", _collection(Submission))
+
+
+def commit(product_id: int, submission_id: int) -> Call[None]:
+    """``POST commit``. A second one is refused, so it is not repeated blindly."""
+    return Call(
+        "POST", f"{BASE}/products/{product_id}/submissions/{submission_id}/commit", _nothing, {}, repeatable=False
+    )
+
+
+def raise_for(status: int, body: Any, headers: Mapping[str, str]) -> None:
+    """Raise the error that an answer stands for. Returns when it is a success."""
+    if status < 400:
+        return
+    error = body.get("error") if isinstance(body, dict) else None
+    flat = body.get("message") if isinstance(body, dict) else None
+    code = str(error.get("code", "")) if isinstance(error, dict) else ""
+    message = str(error.get("message", "")) if isinstance(error, dict) else str(flat or "The service gave no reason.")
+    if status == 429:
+        try:
+            retry_after = float(headers.get("Retry-After", "5"))
+        except ValueError:
+            retry_after = 5.0
+        raise Throttled(message, retry_after)
+    if status in (401, 403) and code in ("", "forbidden"):
+        raise AuthenticationError(f"{message} (HTTP {status})")
+    findings = [
+        (str(each.get("target", "")), str(each.get("message", "")))
+        for each in (error.get("validationErrors") or [] if isinstance(error, dict) else [])
+        if isinstance(each, dict)
+    ]
+    raise ApiError(status, code, message, findings, headers.get("MS-RequestId"))

@@ -1,0 +1,104 @@
+"""Packages to and from a SAS URL, in the requests of Azure Blob storage. Memory stays at one block."""
+
+import base64
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+
+from hwdash.sdk.errors import ApiError, TransportError
+
+BLOCK = 4 << 20
+SINGLE_PUT = 4 << 20
+TRIES = 5
+
+Progress = Callable[[int, int], None]
+"""Called with the bytes moved so far and the bytes in all."""
+
+
+def silent(_done: int, _total: int) -> None:
+    """Show nothing."""
+
+
+def upload(http: httpx.Client, url: str, package: Path, progress: Progress = silent) -> None:
+    """Put a file where the URL says: one Put Blob when it is small, else blocks and their list."""
+    total = package.stat().st_size
+    progress(0, total)
+    with package.open("rb") as stream:
+        if total <= SINGLE_PUT:
+            _put(http, url, stream.read(), {"x-ms-blob-type": "BlockBlob", "Content-Type": "application/octet-stream"})
+            progress(total, total)
+            return
+        ids: list[str] = []
+        done = 0
+        while block := stream.read(BLOCK):
+            ids.append(base64.b64encode(f"{len(ids):08}".encode()).decode())
+            _put(http, f"{url}&comp=block&blockid={_quoted(ids[-1])}", block, {})
+            done += len(block)
+            progress(done, total)
+    listed = "".join(f"<Latest>{each}</Latest>" for each in ids)
+    body = f'<?xml version="1.0" encoding="utf-8"?><BlockList>{listed}</BlockList>'
+    _put(http, f"{url}&comp=blocklist", body.encode(), {"Content-Type": "application/xml"})
+
+
+def download(http: httpx.Client, url: str, target: Path, progress: Progress = silent) -> None:
+    """Get a file. It is written beside ``target`` and renamed when complete; a broken connection goes on where it broke."""
+    part = target.with_name(f"{target.name}.part")
+    done, total, etag = 0, 0, ""
+    try:
+        with part.open("wb") as out:
+            for tries_left in reversed(range(TRIES)):
+                headers = {"Range": f"bytes={done}-", "If-Match": etag} if done else {}
+                try:
+                    with http.stream("GET", url, headers=headers) as answer:
+                        if answer.status_code not in (200, 206):
+                            answer.read()
+                            _refused(answer, "download")
+                        if not done:
+                            total, etag = int(answer.headers.get("Content-Length", "0")), answer.headers.get("ETag", "")
+                        for chunk in answer.iter_bytes(1 << 20):
+                            out.write(chunk)
+                            done += len(chunk)
+                            progress(done, total)
+                    break
+                except httpx.HTTPError as error:
+                    if not tries_left or not etag:
+                        raise TransportError(f"download broke after {done} of {total} bytes: {error}") from error
+                    time.sleep(1.0)
+            out.flush()
+            os.fsync(out.fileno())
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _put(http: httpx.Client, url: str, body: bytes, headers: dict[str, str]) -> None:
+    """Putting is repeatable: the same bytes under the same name."""
+    pause = 0.5
+    for tries_left in reversed(range(TRIES)):
+        try:
+            answer = http.put(url, content=body, headers=headers)
+        except httpx.HTTPError as error:
+            if not tries_left:
+                raise TransportError(f"upload broke: {error}") from error
+        else:
+            if answer.status_code == 201:
+                return
+            if answer.status_code < 500 or not tries_left:
+                _refused(answer, "upload")
+        time.sleep(pause)
+        pause *= 2
+
+
+def _refused(answer: httpx.Response, what: str) -> None:
+    code = answer.headers.get("x-ms-error-code", "")
+    text = answer.text
+    start, end = text.find("<Message>"), text.find("</Message>")
+    message = text[start + 9 : end] if 0 <= start < end else f"the {what} was refused"
+    raise ApiError(answer.status_code, code, message)
+
+
+def _quoted(block_id: str) -> str:
+    return block_id.replace("+", "%2B").replace("/", "%2F").replace("=", "%3D")

@@ -1,0 +1,162 @@
+"""The composition root: settings in, a running service out."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from hwdash import __version__
+from hwdash.clock import Clock, system_clock
+from hwdash.domain.errors import Code, DomainError
+from hwdash.pipeline.child import check_isolation
+from hwdash.pipeline.engine import Engine
+from hwdash.pipeline.submission import STEP_NAMES, SubmissionWorkflow
+from hwdash.pipeline.work import Resources
+from hwdash.server.api.products import product_routes
+from hwdash.server.api.submissions import report_routes, submission_routes
+from hwdash.server.blobs import BlobEndpoint
+from hwdash.server.errors import HttpProblem, domain_response, problem_response
+from hwdash.server.keys import ServiceKeys, keys_folder
+from hwdash.server.oauth2 import oauth2_routes
+from hwdash.server.requests import CANONICAL_BASE, WireForms
+from hwdash.server.sas import SasSigner
+from hwdash.server.service import Service
+from hwdash.server.tokens import TokenIssuer
+from hwdash.settings import Settings
+from hwdash.signing.process import SignerProcess
+from hwdash.storage.blobs import BlobStore
+from hwdash.storage.database import Database
+from hwdash.storage.submissions import is_open_for_upload
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A service that has been put together, to be served and stopped."""
+
+    app: ASGIApp
+    service: Service
+    workflow: SubmissionWorkflow
+
+
+def create_service(settings: Settings, *, public_url: str | None = None, clock: Clock = system_clock) -> Running:
+    """Put a service together over the data folder that ``hwdash init`` made.
+
+    Starts the signer's process and checks that package parsing can be isolated. Workflows start with the application's lifespan.
+    Raises IsolationUnavailable, KeysError, SchemaMismatch and SettingsError.
+    """
+    check_isolation()
+    url = public_url or settings.public_url
+    keys = ServiceKeys.ensure(settings.data)
+    database = Database(settings.database)
+    database.create()
+    blobs = BlobStore(settings.data / "blobs", clock=clock, max_blob_size=settings.max_package_mb << 20)
+    signer = SignerProcess.start(keys_folder(settings.data))
+    workflow = SubmissionWorkflow(database, Resources(settings=settings, blobs=blobs, signer=signer, clock=clock))
+    engine = Engine(database, run_step=workflow.run_step, give_up=workflow.give_up, steps=STEP_NAMES)
+    service = Service(
+        settings=settings,
+        public_url=url,
+        database=database,
+        blobs=blobs,
+        sas=SasSigner([keys.sas], url, clock),
+        tokens=TokenIssuer(keys.token, url, clock),
+        engine=engine,
+        clock=clock,
+    )
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        await asyncio.to_thread(start)
+        try:
+            yield
+        finally:
+            await asyncio.to_thread(stop)
+
+    def start() -> None:
+        workflow.sweep()
+        blobs.collect_garbage(clock())
+        engine.start()
+
+    def stop() -> None:
+        engine.stop()
+        signer.close()
+        database.close()
+
+    return Running(_application(service, lifespan), service, workflow)
+
+
+def _application(service: Service, lifespan: object) -> ASGIApp:
+    app = FastAPI(
+        title="hwdash",
+        version=__version__,
+        lifespan=lifespan,  # type: ignore[arg-type]  # FastAPI's own type is private
+        redirect_slashes=False,
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.include_router(product_routes(service), prefix=CANONICAL_BASE)
+    app.include_router(submission_routes(service), prefix=CANONICAL_BASE)
+    app.include_router(report_routes(service))
+    app.include_router(oauth2_routes(service.tokens, service.database.read, service.clock))
+
+    @app.get("/healthz", include_in_schema=False)
+    async def health() -> Response:
+        return Response("ok\n", media_type="text/plain")
+
+    @app.exception_handler(DomainError)
+    async def refused(request: Request, error: DomainError) -> Response:
+        return domain_response(error, request.scope["request_id"])
+
+    @app.exception_handler(HttpProblem)
+    async def problem(_request: Request, error: HttpProblem) -> Response:
+        return problem_response(error)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, _error: RequestValidationError) -> Response:
+        # The framework's own answer would echo the input.
+        return domain_response(
+            DomainError(Code.INVALID_INPUT, "The request is not valid."), request.scope["request_id"]
+        )
+
+    @app.exception_handler(HTTPException)
+    async def no_route(request: Request, error: HTTPException) -> Response:
+        if error.status_code == 404:
+            return domain_response(
+                DomainError(Code.ENTITY_NOT_FOUND, f"There is no resource at {request.url.path}."),
+                request.scope["request_id"],
+            )
+        return problem_response(HttpProblem(error.status_code, str(error.detail), error.headers))
+
+    @app.exception_handler(Exception)
+    async def unexpected(request: Request, error: Exception) -> Response:
+        log.error("request %s failed", request.scope.get("request_id"), exc_info=error)
+        return JSONResponse({"statusCode": "500", "message": "Internal server error"}, 500)
+
+    async def may_write(key: str) -> bool:
+        return await service.database.read(is_open_for_upload, key)
+
+    return _Front(WireForms(app), BlobEndpoint(service.blobs, service.sas, may_write=may_write, clock=service.clock))
+
+
+class _Front:
+    """Blobs go straight to their endpoint: their paths are taken as they are, and their bodies stream."""
+
+    def __init__(self, app: ASGIApp, blobs: ASGIApp) -> None:
+        self._app = app
+        self._blobs = blobs
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Route by the first path segment."""
+        if scope["type"] == "http" and scope["path"].startswith("/blobs/"):
+            await self._blobs(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)

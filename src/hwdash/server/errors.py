@@ -1,0 +1,76 @@
+"""Every refusal as JSON: the functional envelope for the API's own codes, the flat one for what a gateway says (contract/api.md 3.17)."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fastapi.responses import JSONResponse
+from pydantic import ValidationError
+
+from hwdash.domain.errors import Code, DomainError
+from hwdash.wire.error import ErrorDetail, ErrorEnvelope, ValidationFinding
+
+STATUS: dict[Code, int] = {
+    Code.INVALID_INPUT: 422,
+    Code.REQUEST_INVALID_FOR_CURRENT_STATE: 422,
+    Code.UPDATE_UNAUTHORIZED: 403,
+    Code.ENTITY_NOT_FOUND: 404,
+    Code.READ_ONLY_PRODUCT: 403,
+    Code.FORBIDDEN: 403,
+}
+
+
+class HttpProblem(Exception):
+    """A refusal before the API's own rules: authentication, media type, malformed JSON, a route that does not exist."""
+
+    def __init__(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.headers = headers
+
+
+def domain_response(error: DomainError, request_id: str) -> JSONResponse:
+    """The functional envelope."""
+    envelope = ErrorEnvelope(
+        error=ErrorDetail(
+            code=error.code,
+            message=error.message,
+            validation_errors=[ValidationFinding(target=target, message=message) for target, message in error.targets],
+            request_id=request_id,
+        )
+    )
+    status = 400 if _is_derived_refusal(error) else STATUS[error.code]
+    return JSONResponse(envelope.to_wire(), status)
+
+
+def _is_derived_refusal(error: DomainError) -> bool:
+    # contract/observed.md 9: the one invalidInput that was seen with 400.
+    return error.message.startswith("Cannot create derived submission")
+
+
+def problem_response(problem: HttpProblem) -> JSONResponse:
+    """The flat envelope of a gateway; Microsoft's client reads ``statusCode`` as text."""
+    body: dict[str, Any] = {"statusCode": str(problem.status), "message": problem.message}
+    return JSONResponse(body, problem.status, headers=problem.headers)
+
+
+def invalid_input(error: ValidationError) -> DomainError:
+    """All findings of a request body at once, each with the path of its field as clients write it."""
+    targets = [(_path(each["loc"]), _sentence(each)) for each in error.errors(include_url=False, include_input=False)]
+    return DomainError(
+        Code.INVALID_INPUT, "The request has invalid input; validationErrors lists every finding.", targets
+    )
+
+
+def _path(location: Sequence[int | str]) -> str:
+    path = ""
+    for part in location:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
+    return path or "body"
+
+
+def _sentence(finding: Mapping[str, Any]) -> str:
+    text = str(finding["msg"]).removeprefix("Value error, ")
+    if finding["type"] == "missing":
+        text = "This property is required."
+    return text if text.endswith(".") else f"{text}."

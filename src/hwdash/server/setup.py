@@ -1,0 +1,72 @@
+"""Making a new service: what ``hwdash init`` does."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from hwdash.server.keys import ServiceKeys, keys_folder, secrets_folder
+from hwdash.settings import Settings
+from hwdash.signing.authority import TlsFiles, ensure_authority, ensure_tls
+from hwdash.signing.keys import KeyFolder
+from hwdash.storage.accounts import add_secret, all_accounts, create_account, create_application
+from hwdash.storage.database import Database
+from hwdash.vocabulary import Role
+
+FIRST_ROLES = (Role.MANAGER, Role.DRIVER_SUBMITTER, Role.SHIPPING_LABEL_OWNER)
+
+
+class AlreadyMade(Exception):
+    """The data folder holds a service already."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewService:
+    """What the first client needs; the secret is shown once and stored nowhere."""
+
+    account_id: int
+    tenant_id: str
+    client_id: str
+    client_secret: str = field(repr=False)
+    ca_certificate: Path
+    root_certificate: Path
+
+
+def make_service(
+    settings: Settings, *, account_name: str, application_name: str, hosts: list[str], now: datetime
+) -> NewService:
+    """Make data folder, keys, certificates, database, first account and application.
+
+    What an interrupted call left is used. Raises AlreadyMade when the service has an account, and KeysError.
+    """
+    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    database = Database(settings.database)
+    try:
+        database.create()
+        with database.reading() as connection:
+            if all_accounts(connection):
+                raise AlreadyMade(
+                    f"{settings.data} holds a service already; serve it, or choose another folder with --data"
+                )
+        ServiceKeys.ensure(settings.data)
+        authority = KeyFolder.open(keys_folder(settings.data))
+        ensure_authority(authority, now)
+        tls = tls_files(settings, hosts, now)
+        with database.writing() as connection:
+            account = create_account(connection, account_name, now, policy={"manualReview": False})
+            application = create_application(connection, account.id, application_name, FIRST_ROLES, now)
+            secret = add_secret(connection, application.client_id, now)
+    finally:
+        database.close()
+    return NewService(
+        account.id,
+        account.tenant_id,
+        application.client_id,
+        secret.secret,
+        tls.ca_certificate,
+        authority.public_file("root"),
+    )
+
+
+def tls_files(settings: Settings, hosts: list[str], now: datetime) -> TlsFiles:
+    """The local CA and the server's certificate for these names, made or renewed as needed."""
+    return ensure_tls(KeyFolder.open(secrets_folder(settings.data) / "tls"), hosts, now)

@@ -1,0 +1,294 @@
+"""The service's own certificate authority: what its signatures are made with and what its TLS stands on.
+
+    hwdash Root CA, 20 years
+      hwdash Issuing CA, 10 years, may not issue further CAs
+        one certificate for each signing identity, 3 years
+    hwdash TLS CA, 10 years, held to the hosts it was made for
+      hwdash server, 397 days
+
+The four signing identities (contract/dashboard.md 72) have keys of their own, so that a policy can tell them apart:
+
+    attestation  codeSigning, Windows Hardware Driver Verification, Windows Hardware Driver Attested Verification
+    whql         codeSigning, Windows Hardware Driver Verification; it is the third EKU that tells "attested"
+    test         codeSigning, Lifetime Signing: a policy that asks for hardware verification takes no test signature
+                 for a released one, and a timestamp does not make it outlive its certificate
+    flight       codeSigning, Preview Build Signing, Lifetime Signing: Windows' own EKU for preview builds
+
+None of this is Microsoft's, and the names say so. Windows with Secure Boot does not load new kernel drivers for these
+signatures unless the machine's own policy trusts this root.
+
+In the key folder: ``root``, ``issuing`` and one file an identity; in the TLS folder ``tls-ca`` and ``tls-server``
+(signing/keys.py). Every time is passed in, aware and in UTC.
+"""
+
+import ipaddress
+import re
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
+
+from hwdash.signing.errors import KeysError
+from hwdash.signing.keys import Credential, KeyFolder, PrivateKey
+
+# The names of Windows' certutil for these OIDs; the first two also in facts/package-formats.md.
+HARDWARE_DRIVER_VERIFICATION = ObjectIdentifier("1.3.6.1.4.1.311.10.3.5")
+HARDWARE_DRIVER_ATTESTED_VERIFICATION = ObjectIdentifier("1.3.6.1.4.1.311.10.3.5.1")
+LIFETIME_SIGNING = ObjectIdentifier("1.3.6.1.4.1.311.10.3.13")
+PREVIEW_BUILD_SIGNING = ObjectIdentifier("1.3.6.1.4.1.311.10.3.27")
+
+EXTENDED_KEY_USAGE: dict[str, tuple[ObjectIdentifier, ...]] = {
+    "attestation": (
+        ExtendedKeyUsageOID.CODE_SIGNING,
+        HARDWARE_DRIVER_VERIFICATION,
+        HARDWARE_DRIVER_ATTESTED_VERIFICATION,
+    ),
+    "whql": (ExtendedKeyUsageOID.CODE_SIGNING, HARDWARE_DRIVER_VERIFICATION),
+    "test": (ExtendedKeyUsageOID.CODE_SIGNING, LIFETIME_SIGNING),
+    "flight": (ExtendedKeyUsageOID.CODE_SIGNING, PREVIEW_BUILD_SIGNING, LIFETIME_SIGNING),
+}
+IDENTITIES = tuple(EXTENDED_KEY_USAGE)
+
+EV_CODE_SIGNING_POLICY = ObjectIdentifier("2.23.140.1.3")
+
+# 128 bits of strength, which NIST SP 800-57 accepts beyond 2030: long enough for a root of 20 years.
+RSA_BITS = 3072
+
+_ROOT_LIFE = timedelta(days=20 * 365)
+_CA_LIFE = timedelta(days=10 * 365)
+_IDENTITY_LIFE = timedelta(days=3 * 365)
+_TLS_SERVER_LIFE = timedelta(days=397)
+# A certificate is replaced this long before it ends; of a CA it is what its longest-lived certificate still needs.
+_RENEWAL = timedelta(days=30)
+# So that a machine whose clock is a little slow accepts a new certificate.
+_BACKDATING = timedelta(hours=1)
+
+_NOT_MICROSOFT = "self-hosted, not Microsoft"
+_HOST_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """What a TLS server needs, and what its clients have to trust."""
+
+    ca_certificate: Path
+    certificate_and_key: Path  # PEM: the encrypted key, then the chain
+    passphrase: str = field(repr=False)
+    is_new_ca: bool  # clients that trusted an earlier CA must be given this one
+
+
+def ensure_authority(keys: KeyFolder, now: datetime, *, key_size: int = RSA_BITS) -> None:
+    """Make what is missing of root, issuing CA and identities, and renew what ends within 30 days. Safe to repeat.
+
+    The root is never replaced: machines trust it. Raises KeysError, also when the root has ended.
+    """
+    with keys.locked():
+        if keys.has("root") and not _lasts(keys, "root", now, _RENEWAL):
+            raise KeysError(
+                f"the root certificate {keys.file('root')} ends within {_RENEWAL.days} days: "
+                "move the key folder away, make a new authority and have it trusted on each machine"
+            )
+        due = [name for name in IDENTITIES if not _lasts(keys, name, now, _RENEWAL)]
+        if due and not _lasts(keys, "issuing", now, _IDENTITY_LIFE):
+            due.insert(0, "issuing")
+        if due and not keys.has("root"):
+            due.insert(0, "root")
+        with ThreadPoolExecutor() as threads:
+            made = dict(zip(due, threads.map(lambda _: rsa.generate_private_key(65537, key_size), due), strict=True))
+        for name, key in made.items():
+            if name == "root":
+                extensions = _ca_extensions(path_length=None)
+                keys.write(name, _self_signed(_name("hwdash Root CA"), key, now, _ROOT_LIFE, extensions))
+            elif name == "issuing":
+                extensions = _ca_extensions(path_length=0)
+                certificate = _issue(
+                    keys.read("root"), _name("hwdash Issuing CA"), key, now, _CA_LIFE, extensions=extensions
+                )
+                keys.write(name, Credential(key, (certificate,)))
+        if due:
+            issuing = keys.read("issuing")
+            for name in due:
+                if name in EXTENDED_KEY_USAGE:
+                    extensions = _leaf_extensions(EXTENDED_KEY_USAGE[name])
+                    subject = _name(f"hwdash {name} signing")
+                    certificate = _issue(issuing, subject, made[name], now, _IDENTITY_LIFE, extensions=extensions)
+                    keys.write(name, Credential(made[name], (certificate, *issuing.chain)))
+
+
+def ensure_tls(folder: KeyFolder, hosts: Sequence[str], now: datetime) -> TlsFiles:
+    """A TLS CA and a server certificate for these host names and addresses, made or renewed as needed. Safe to repeat.
+
+    ``localhost``, ``127.0.0.1`` and ``::1`` are always added. Name constraints (RFC 5280 4.2.1.10) hold the CA to the
+    hosts it was made for, so that who trusts it for this service trusts it for nothing else; a host outside them needs
+    a new CA (``is_new_ca``). Raises KeysError for a host that is neither a DNS name nor an address.
+    """
+    names = list(dict.fromkeys(_general_name(each) for each in (*hosts, "localhost", "127.0.0.1", "::1")))
+    with folder.locked():
+        is_new_ca = not _lasts(folder, "tls-ca", now, _TLS_SERVER_LIFE) or not _permits(folder, names)
+        if is_new_ca:
+            permitted = x509.NameConstraints([_subtree(each) for each in names], None)
+            extensions = [*_ca_extensions(path_length=0), (permitted, True)]
+            key = ec.generate_private_key(ec.SECP256R1())
+            folder.write("tls-ca", _self_signed(_name("hwdash TLS CA"), key, now, _CA_LIFE, extensions))
+        if is_new_ca or not _lasts(folder, "tls-server", now, _RENEWAL) or not _covers(folder, names):
+            extensions = [
+                *_leaf_extensions([ExtendedKeyUsageOID.SERVER_AUTH]),
+                (x509.SubjectAlternativeName(names), False),
+            ]
+            key = ec.generate_private_key(ec.SECP256R1())
+            ca = folder.read("tls-ca")
+            certificate = _issue(ca, _name("hwdash server"), key, now, _TLS_SERVER_LIFE, extensions=extensions)
+            folder.write("tls-server", Credential(key, (certificate,)))
+    passphrase = folder.passphrase.decode()
+    return TlsFiles(folder.public_file("tls-ca"), folder.file("tls-server"), passphrase, is_new_ca)
+
+
+def development_vendor_certificate(
+    company: str, now: datetime, *, key_size: int = RSA_BITS
+) -> tuple[rsa.RSAPrivateKey, list[x509.Certificate]]:
+    """A code-signing certificate with the EV policy, such as a vendor has, for demonstrations: (key, [leaf, root]).
+
+    The root is thrown away at once: nobody trusts it. The service itself never calls this.
+    """
+    root_key, key = (rsa.generate_private_key(65537, key_size) for _ in range(2))
+    root = _self_signed(
+        _name("hwdash throw-away vendor CA"), root_key, now, timedelta(days=366), _ca_extensions(path_length=0)
+    )
+    subject = x509.Name(
+        [
+            x509.NameAttribute(NameOID.BUSINESS_CATEGORY, "Private Organization"),
+            x509.NameAttribute(NameOID.JURISDICTION_COUNTRY_NAME, "US"),
+            x509.NameAttribute(NameOID.SERIAL_NUMBER, "development"),
+            x509.NameAttribute(NameOID.COUNTRY_NAME, "US"),
+            x509.NameAttribute(NameOID.LOCALITY_NAME, "Nowhere"),
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, company),
+            x509.NameAttribute(NameOID.COMMON_NAME, company),
+        ]
+    )
+    policy = x509.CertificatePolicies([x509.PolicyInformation(EV_CODE_SIGNING_POLICY, None)])
+    extensions = [*_leaf_extensions([ExtendedKeyUsageOID.CODE_SIGNING]), (policy, False)]
+    return key, [_issue(root, subject, key, now, timedelta(days=365), extensions=extensions), root.certificate]
+
+
+_Extensions = Sequence[tuple[x509.ExtensionType, bool]]
+
+
+def _name(common_name: str) -> x509.Name:
+    return x509.Name(
+        [
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, f"hwdash ({_NOT_MICROSOFT})"),
+            x509.NameAttribute(NameOID.COMMON_NAME, common_name),
+        ]
+    )
+
+
+def _key_usage(*, signs: bool, is_ca: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=signs,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=is_ca,
+        crl_sign=is_ca,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _ca_extensions(path_length: int | None) -> _Extensions:
+    return [
+        (x509.BasicConstraints(ca=True, path_length=path_length), True),
+        (_key_usage(signs=False, is_ca=True), True),
+    ]
+
+
+def _leaf_extensions(purposes: Sequence[ObjectIdentifier]) -> _Extensions:
+    return [
+        (x509.BasicConstraints(ca=False, path_length=None), True),
+        (_key_usage(signs=True, is_ca=False), True),
+        (x509.ExtendedKeyUsage(purposes), False),
+    ]
+
+
+def _self_signed(
+    name: x509.Name, key: PrivateKey, now: datetime, life: timedelta, extensions: _Extensions
+) -> Credential:
+    identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+    builder = _builder(name, key, now - _BACKDATING, now + life, [*extensions, (identifier, False)])
+    return Credential(key, (builder.issuer_name(name).sign(key, hashes.SHA256()),))
+
+
+def _issue(
+    issuer: Credential, subject: x509.Name, key: PrivateKey, now: datetime, life: timedelta, *, extensions: _Extensions
+) -> x509.Certificate:
+    """A certificate by this issuer, within the life of the issuer's own."""
+    above = issuer.certificate
+    above_identifier = above.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    identifiers: _Extensions = [
+        (x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False),
+        (x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(above_identifier), False),
+    ]
+    begin = max(now - _BACKDATING, above.not_valid_before_utc)
+    end = min(now + life, above.not_valid_after_utc)
+    builder = _builder(subject, key, begin, end, [*extensions, *identifiers])
+    return builder.issuer_name(above.subject).sign(issuer.key, hashes.SHA256())
+
+
+def _builder(
+    subject: x509.Name, key: PrivateKey, begin: datetime, end: datetime, extensions: _Extensions
+) -> x509.CertificateBuilder:
+    builder = x509.CertificateBuilder(
+        subject_name=subject,
+        public_key=key.public_key(),
+        serial_number=x509.random_serial_number(),
+        not_valid_before=begin,
+        not_valid_after=end,
+    )
+    for value, critical in extensions:
+        builder = builder.add_extension(value, critical=critical)
+    return builder
+
+
+def _lasts(keys: KeyFolder, name: str, now: datetime, needed: timedelta) -> bool:
+    """Whether there is such a certificate and it lasts that long."""
+    return keys.has(name) and keys.certificates(name)[0].not_valid_after_utc >= now + needed
+
+
+def _general_name(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host.strip("[]")))
+    except ValueError:
+        pass
+    try:
+        name = host.rstrip(".").encode("idna").decode() if not host.isascii() else host.rstrip(".")
+    except UnicodeError:
+        name = ""
+    if not name or len(name) > 253 or not all(_HOST_LABEL.fullmatch(label) for label in name.split(".")):
+        raise KeysError(f"{host!r} is neither a host name nor an IP address")
+    return x509.DNSName(name.lower())
+
+
+def _subtree(name: x509.GeneralName) -> x509.GeneralName:
+    """The name as a permitted subtree: an address becomes a network of one."""
+    if isinstance(name, x509.IPAddress):
+        return x509.IPAddress(ipaddress.ip_network(name.value))
+    return name
+
+
+def _permits(folder: KeyFolder, names: Sequence[x509.GeneralName]) -> bool:
+    extensions = folder.certificates("tls-ca")[0].extensions
+    permitted = extensions.get_extension_for_class(x509.NameConstraints).value.permitted_subtrees or []
+    return all(_subtree(each) in permitted for each in names)
+
+
+def _covers(folder: KeyFolder, names: Sequence[x509.GeneralName]) -> bool:
+    extensions = folder.certificates("tls-server")[0].extensions
+    covered = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return all(each in covered for each in names)

@@ -1,0 +1,27 @@
+"""What can go wrong with keys and signatures.
+
+SigningError
+  KeysError          a key folder or a file in it cannot be used
+  SigningRefused     the request may not be signed, now or later
+  SignerUnavailable  the signer cannot answer now; the same request may succeed later
+"""
+
+
+class SigningError(Exception):
+    """Base of every error that signing raises on purpose."""
+
+
+class KeysError(SigningError):
+    """A key folder or a file in it cannot be used. The message names it and says what to do."""
+
+
+class SigningRefused(SigningError):
+    """The request may not be signed; asking again changes nothing. ``reasons`` holds every one."""
+
+    def __init__(self, *reasons: str) -> None:
+        super().__init__("; ".join(reasons))
+        self.reasons = reasons
+
+
+class SignerUnavailable(SigningError):
+    """The signer's process cannot be started or died while it worked."""

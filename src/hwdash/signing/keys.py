@@ -1,0 +1,233 @@
+"""Private keys at rest.
+
+A key folder (mode 0700) holds one file a key, ``NAME.pem`` (mode 0600): the private key as encrypted PKCS#8, then its
+certificate chain, leaf first. Both stand in one file, because one rename replaces them together: a crash leaves the old
+pair or the new one, never a mixture. ``NAME.crt`` is the certificate alone, for those who have to trust it.
+
+The encryption is PBES2 with scrypt (RFC 7914) and AES-256-CBC, which OpenSSL and cryptography read. cryptography itself
+writes PKCS#8 with 2,048 rounds of PBKDF2 only, too few for a passphrase that a person chose.
+
+The passphrase comes from HWDASH_KEY_PASSPHRASE, or else from the file ``passphrase`` in the folder, made at first use.
+What that file is worth: it keeps a copy of single key files (a stray backup, a support archive) useless, and lets the
+service start unattended. It does not protect from somebody who can read the whole folder. Who wants that gives the
+passphrase from a secret store at each start and removes the file.
+"""
+
+import base64
+import os
+import secrets
+import stat
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from fcntl import LOCK_EX, flock
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import padding
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.algorithms import AES256
+from cryptography.hazmat.primitives.ciphers.modes import CBC
+from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+
+from hwdash.drivers.asn1 import der
+from hwdash.signing.errors import KeysError
+
+PASSPHRASE_VARIABLE = "HWDASH_KEY_PASSPHRASE"  # noqa: S105 the name of a variable, not a secret
+PASSPHRASE_FILE = "passphrase"  # noqa: S105
+
+# 16 MB a guess, which stays below the 32 MB that OpenSSL allows scrypt; p makes it five times as slow.
+_SCRYPT_N, _SCRYPT_R, _SCRYPT_P = 2**14, 8, 5
+
+PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """A private key and its certificate chain, leaf first. The root stands in the chain only where it is the leaf."""
+
+    key: PrivateKey = field(repr=False)
+    chain: tuple[x509.Certificate, ...]
+
+    @property
+    def certificate(self) -> x509.Certificate:
+        """The certificate of this key."""
+        return self.chain[0]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFolder:
+    """A folder of encrypted keys and the passphrase that opens them."""
+
+    path: Path
+    passphrase: bytes = field(repr=False)
+
+    @classmethod
+    def open(cls, path: Path, environment: Mapping[str, str] = os.environ) -> "KeyFolder":
+        """Open the folder, made when it is absent.
+
+        Raises KeysError when others may read it, and when it holds keys but the passphrase is nowhere.
+        """
+        try:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            mode = stat.S_IMODE(path.stat().st_mode)
+            if mode & 0o077:
+                raise KeysError(f"{path} is open to other users (mode {mode:o}): run chmod 700 on it")
+            if given := environment.get(PASSPHRASE_VARIABLE):
+                return cls(path, _utf8(given))
+            with _locked(path):
+                return cls(path, _stored_passphrase(path))
+        except OSError as error:
+            raise KeysError(f"the key folder {path} cannot be used: {error.strerror}") from error
+
+    def file(self, name: str) -> Path:
+        """Where the key and certificates of ``name`` are kept."""
+        return self.path / f"{name}.pem"
+
+    def public_file(self, name: str) -> Path:
+        """Where the certificate of ``name`` is kept alone, to be handed out."""
+        return self.path / f"{name}.crt"
+
+    def has(self, name: str) -> bool:
+        """Whether there is a key of that name."""
+        return self.file(name).exists()
+
+    def write(self, name: str, credential: Credential) -> None:
+        """Store a key and its certificates, replacing those of that name in one step. Raises KeysError."""
+        certificates = [each.public_bytes(Encoding.PEM) for each in credential.chain]
+        text = encrypted_pkcs8(credential.key, self.passphrase) + b"".join(certificates)
+        write_atomically(self.file(name), text, mode=0o600)
+        if certificates:
+            write_atomically(self.public_file(name), certificates[0], mode=0o644)
+
+    def read(self, name: str) -> Credential:
+        """Load a key and its certificates.
+
+        Raises KeysError when they are absent, open to other users, of another passphrase, or do not belong together.
+        """
+        text, file = self._text(name), self.file(name)
+        try:
+            # The slow primality test is left out: the key is our own, and it must match its certificate below.
+            key = load_pem_private_key(text, self.passphrase, unsafe_skip_rsa_key_validation=True)
+        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+            raise KeysError(
+                f"the key {file} does not open: the passphrase is another than the one it was written with, "
+                f"or the file is damaged. Set {PASSPHRASE_VARIABLE} to the right one, or restore the file"
+            ) from error
+        if not isinstance(key, PrivateKey):
+            raise KeysError(f"the key {file} is neither RSA nor ECDSA")
+        chain = _certificates(text, file)
+        if chain and chain[0].public_key() != key.public_key():
+            raise KeysError(f"the first certificate in {file} belongs to another key: restore the file")
+        return Credential(key, chain)
+
+    def certificates(self, name: str) -> tuple[x509.Certificate, ...]:
+        """The certificate chain of a key, leaf first, without opening the key. Raises KeysError when there is none."""
+        if chain := _certificates(self._text(name), self.file(name)):
+            return chain
+        raise KeysError(f"there is no certificate in {self.file(name)}: restore the file")
+
+    def _text(self, name: str) -> bytes:
+        file = self.file(name)
+        try:
+            mode = stat.S_IMODE(file.stat().st_mode)
+            if mode & 0o077:
+                raise KeysError(f"{file} is open to other users (mode {mode:o}): run chmod 600 on it")
+            return file.read_bytes()
+        except OSError as error:
+            raise KeysError(f"the key {file} cannot be read: {error.strerror}") from error
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from making keys in this folder meanwhile."""
+        with _locked(self.path):
+            yield
+
+
+def encrypted_pkcs8(key: PrivateKey, passphrase: bytes) -> bytes:
+    """PEM of a key as EncryptedPrivateKeyInfo (RFC 5958) by PBES2 (RFC 8018) with scrypt (RFC 7914) and AES-256-CBC."""
+    plain = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    salt, iv = secrets.token_bytes(16), secrets.token_bytes(16)
+    derived = Scrypt(salt=salt, length=32, n=_SCRYPT_N, r=_SCRYPT_R, p=_SCRYPT_P).derive(passphrase)
+    padder = padding.PKCS7(128).padder()
+    encryptor = Cipher(AES256(derived), CBC(iv)).encryptor()
+    encrypted = encryptor.update(padder.update(plain) + padder.finalize()) + encryptor.finalize()
+    cost = [der.integer(each) for each in (_SCRYPT_N, _SCRYPT_R, _SCRYPT_P)]
+    scrypt = der.sequence(der.oid("1.3.6.1.4.1.11591.4.11"), der.sequence(der.octet_string(salt), *cost))
+    aes = der.sequence(der.oid("2.16.840.1.101.3.4.1.42"), der.octet_string(iv))
+    pbes2 = der.sequence(der.oid("1.2.840.113549.1.5.13"), der.sequence(scrypt, aes))
+    body = base64.encodebytes(der.sequence(pbes2, der.octet_string(encrypted)))
+    return b"-----BEGIN ENCRYPTED PRIVATE KEY-----\n" + body + b"-----END ENCRYPTED PRIVATE KEY-----\n"
+
+
+def write_atomically(path: Path, content: bytes, *, mode: int) -> None:
+    """Write a file so that a crash leaves the old content or the new one. Raises KeysError."""
+    try:
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(descriptor, "wb") as stream:
+                os.fchmod(descriptor, mode)
+                stream.write(content)
+                stream.flush()
+                os.fsync(descriptor)
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise KeysError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def _utf8(passphrase: str) -> bytes:
+    try:
+        return passphrase.encode()
+    except UnicodeEncodeError:
+        raise KeysError(f"{PASSPHRASE_VARIABLE} must be UTF-8 text") from None
+
+
+def _stored_passphrase(folder: Path) -> bytes:
+    file = folder / PASSPHRASE_FILE
+    if file.exists():
+        if stored := file.read_bytes().strip():
+            return stored
+        raise KeysError(f"{file} is empty: restore it, or set {PASSPHRASE_VARIABLE}")
+    if any(folder.glob("*.pem")):
+        raise KeysError(
+            f"{folder} holds keys but no file {PASSPHRASE_FILE!r}: set {PASSPHRASE_VARIABLE} to their passphrase"
+        )
+    made = secrets.token_urlsafe(32).encode()
+    write_atomically(file, made + b"\n", mode=0o600)
+    return made
+
+
+def _certificates(text: bytes, file: Path) -> tuple[x509.Certificate, ...]:
+    if b"-----BEGIN CERTIFICATE-----" not in text:
+        return ()
+    try:
+        return tuple(x509.load_pem_x509_certificates(text))
+    except ValueError as error:
+        raise KeysError(f"a certificate in {file} cannot be read ({error}): restore the file") from error
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        flock(descriptor, LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

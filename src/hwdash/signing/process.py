@@ -1,0 +1,274 @@
+"""The signer in a process of its own: keys are decrypted there and nowhere else.
+
+``SignerProcess`` starts ``python -I -m hwdash.signing.process KEYS_FOLDER``. The two speak lines of JSON over a socket
+pair, which is the child's standard input. The first line down carries the passphrase, so that it stands in no
+environment and no argument list; the first line up carries the certificates; after that requests and answers alternate.
+
+The child cannot be traced or dumped, starts no other program, and ends with its parent: by the end of the socket, and
+by PR_SET_PDEATHSIG should anything else hold the socket open.
+"""
+
+import base64
+import ctypes
+import json
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from io import BufferedRWPair
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from hwdash.clock import Clock, system_clock
+from hwdash.signing.authority import IDENTITIES
+from hwdash.signing.errors import KeysError, SignerUnavailable, SigningRefused
+from hwdash.signing.keys import KeyFolder
+from hwdash.signing.signer import LocalSigner, SignedAttributes, SigningRequest, parse_request, request_document
+
+# A request holds a digest, names and a dozen step digests; an answer a chain of two or three certificates.
+MAX_LINE = 256 * 1024
+
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
+# Enough to load the libraries and to open a key (16 MB); a leak ends the child, not the machine.
+_CHILD_MEMORY = 1024**3
+# What an interpreter may need to start; nothing else of the service's environment reaches the child.
+_CHILD_ENVIRONMENT = ("LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH")
+
+
+class SignerProcess:
+    """A Signer (signer.py) whose keys are in another process. Any thread may call it; requests are signed in turn.
+
+    A child that died is started again, and the request it had is sent once more: requests are repeatable.
+    """
+
+    def __init__(self, keys: KeyFolder, timeout: float) -> None:
+        self._keys = keys
+        self._timeout = timeout
+        self._child: _Child | None = None
+        # One thread that lives as long as this object: it keeps requests in turn, and PR_SET_PDEATHSIG
+        # is sent when the thread that started the child ends, not the process.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="signer")
+
+    @classmethod
+    def start(
+        cls, keys_folder: Path, *, timeout: float = 30.0, environment: Mapping[str, str] = os.environ
+    ) -> "SignerProcess":
+        """Start the process and wait until it has loaded its keys.
+
+        ``timeout`` is in seconds, for the start and for each answer.
+        Raises KeysError when the keys cannot be used, SignerUnavailable when the process does not come up.
+        """
+        signer = cls(KeyFolder.open(keys_folder, environment), timeout)
+        try:
+            signer._thread.submit(signer._running).result()
+        except _ChildFailed as error:
+            signer.close()
+            raise SignerUnavailable(f"the signer's process does not start: {error}") from error
+        except BaseException:
+            signer.close()
+            raise
+        return signer
+
+    @property
+    def pid(self) -> int | None:
+        """The process id of the child, for monitoring."""
+        return self._child.process.pid if self._child else None
+
+    @property
+    def root_certificate_pem(self) -> bytes:
+        """The root that machines have to trust, PEM."""
+        return self._ready().root_certificate_pem
+
+    def chain(self, identity: str) -> tuple[bytes, ...]:
+        """The certificates of an identity: DER, leaf first, no root. Raises SigningRefused for an unknown one."""
+        chains = self._ready().chains
+        if identity not in chains:
+            raise SigningRefused(f"there is no signing identity {identity!r}; there are {', '.join(IDENTITIES)}")
+        return chains[identity]
+
+    def sign(self, request: SigningRequest) -> SignedAttributes:
+        """Sign, or raise SigningRefused (for good) or SignerUnavailable (try again later)."""
+        try:
+            answer = self._thread.submit(self._ask, request_document(request))
+        except RuntimeError as error:
+            raise SignerUnavailable("the signer was closed") from error
+        return answer.result()
+
+    def close(self) -> None:
+        """End the process once the requests under way are answered."""
+        self._thread.shutdown()
+        if self._child is not None:
+            self._child.end()
+            self._child = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _ready(self) -> "_Child":
+        child = self._child
+        if child is None:
+            raise SignerUnavailable("the signer does not run")
+        return child
+
+    def _running(self) -> "_Child":
+        if self._child is None or self._child.process.poll() is not None:
+            if self._child is not None:
+                self._child.kill()
+            self._child = _Child(self._keys, self._timeout)
+        return self._child
+
+    def _ask(self, document: dict[str, object]) -> SignedAttributes:
+        try:
+            try:
+                return self._running().ask(document)
+            except _ChildFailed:
+                return self._running().ask(document)
+        except (_ChildFailed, KeysError) as error:
+            raise SignerUnavailable(f"the signer's process failed: {error}") from error
+
+
+class _ChildFailed(Exception):
+    """The child ended, fell silent or spoke nonsense. It has been killed."""
+
+
+class _Child:
+    """One run of the child process, from its first line to its end."""
+
+    def __init__(self, keys: KeyFolder, timeout: float) -> None:
+        self._socket, theirs = socket.socketpair()
+        self._socket.settimeout(timeout)
+        self._stream = self._socket.makefile("rwb")
+        with theirs:
+            self.process = subprocess.Popen(  # noqa: S603 our own interpreter and module
+                [sys.executable, "-I", "-m", "hwdash.signing.process", str(keys.path.absolute())],
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                cwd="/",
+                env={name: os.environ[name] for name in _CHILD_ENVIRONMENT if name in os.environ},
+            )
+        opening = self._exchange({"passphrase": base64.b64encode(keys.passphrase).decode()})
+        if "failed" in opening:
+            self.kill()
+            raise KeysError(opening["failed"])
+        self.chains = {name: tuple(map(base64.b64decode, chain)) for name, chain in opening["chains"].items()}
+        self.root_certificate_pem: bytes = opening["root"].encode()
+
+    def ask(self, document: dict[str, object]) -> SignedAttributes:
+        """One request and its answer. Raises _ChildFailed beside what the answer says."""
+        answer = self._exchange(document)
+        if "refused" in answer:
+            raise SigningRefused(*answer["refused"])
+        if "unavailable" in answer:
+            raise SignerUnavailable(answer["unavailable"])
+        attributes, signature = base64.b64decode(answer["attributes"]), base64.b64decode(answer["signature"])
+        return SignedAttributes(attributes, signature, self.chains[str(document["identity"])])
+
+    def _exchange(self, document: dict[str, Any]) -> dict[str, Any]:
+        try:
+            _send(self._stream, document)
+            line = self._stream.readline(MAX_LINE)
+            if not line.endswith(b"\n"):
+                self.kill()
+                raise _ChildFailed(f"it ended with exit code {self.process.returncode}")
+            answer: dict[str, Any] = json.loads(line)
+        except (OSError, ValueError) as error:
+            self.kill()
+            raise _ChildFailed(str(error)) from error
+        return answer
+
+    def end(self) -> None:
+        """Let it end by the end of its input; kill it when it does not."""
+        self._stream.close()
+        self._socket.close()
+        try:
+            self.process.wait(5)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def kill(self) -> None:
+        """End it now and give its socket back."""
+        self.process.kill()
+        self.process.wait()
+        self._socket.close()
+
+
+def _send(stream: BufferedRWPair, document: Mapping[str, Any]) -> None:
+    stream.write(json.dumps(document).encode() + b"\n")
+    stream.flush()
+
+
+def _harden() -> None:
+    """Keep keys out of core dumps, debuggers and other programs, and end with the parent."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    for option, value in ((_PR_SET_DUMPABLE, 0), (_PR_SET_PDEATHSIG, signal.SIGKILL), (_PR_SET_NO_NEW_PRIVS, 1)):
+        if libc.prctl(option, value, 0, 0, 0) != 0:
+            raise OSError(ctypes.get_errno(), f"prctl {option} was refused")
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_AS, (_CHILD_MEMORY, _CHILD_MEMORY))
+    os.umask(0o077)
+    # Ctrl-C and a supervisor's signal reach the whole group; the parent still needs signatures while it drains.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _close_the_doors() -> None:
+    """Once everything is loaded: no more files, no processes."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (16, 16))
+    resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
+
+
+def _answer(signer: LocalSigner, line: bytes) -> dict[str, object]:
+    try:
+        try:
+            document = json.loads(line)
+        except (ValueError, RecursionError):
+            raise SigningRefused("the request is not JSON") from None
+        signed = signer.sign(parse_request(document))
+    except SigningRefused as error:
+        return {"refused": error.reasons}
+    except SignerUnavailable as error:
+        return {"unavailable": str(error)}
+    return {
+        "attributes": base64.b64encode(signed.attributes).decode(),
+        "signature": base64.b64encode(signed.signature).decode(),
+    }
+
+
+def serve(stream: BufferedRWPair, folder: Path, clock: Clock) -> None:
+    """Load the keys with the passphrase in the first line, then answer requests until the stream ends."""
+    opening = json.loads(stream.readline(MAX_LINE))
+    try:
+        signer = LocalSigner(KeyFolder(folder, base64.b64decode(opening["passphrase"])), clock)
+    except (KeysError, SignerUnavailable) as error:
+        _send(stream, {"failed": str(error)})
+        return
+    del opening
+    _close_the_doors()
+    chains = {name: [base64.b64encode(each).decode() for each in signer.chain(name)] for name in IDENTITIES}
+    _send(stream, {"chains": chains, "root": signer.root_certificate_pem.decode()})
+    # A line beyond the limit ends the process: answered in parts, it would bring the two out of step.
+    while line := stream.readline(MAX_LINE):
+        if not line.endswith(b"\n"):
+            return
+        _send(stream, _answer(signer, line))
+
+
+def main() -> None:
+    """The child's whole life."""
+    _harden()
+    with socket.socket(fileno=0) as channel, channel.makefile("rwb") as stream:
+        serve(stream, Path(sys.argv[1]), system_clock)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,248 @@
+"""What is signed, for what reason, and with which key.
+
+A ``Signer`` gets the digest of the content and the record of the steps that allow its signature, never the content. It
+refuses what the record does not allow, builds the signed attributes itself, and answers the same request with the same
+bytes: RSA PKCS#1 v1.5 is deterministic, and ECDSA draws its nonce as RFC 6979 says. So a request may be repeated after
+a crash.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Protocol
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from hwdash.clock import Clock
+from hwdash.drivers.authenticode import signed_attributes
+from hwdash.signing.authority import IDENTITIES
+from hwdash.signing.errors import SignerUnavailable, SigningRefused
+from hwdash.signing.keys import Credential, KeyFolder
+
+SPC_INDIRECT_DATA = "1.3.6.1.4.1.311.2.1.4"  # the content of a signed PE file or cabinet
+CERTIFICATE_TRUST_LIST = "1.3.6.1.4.1.311.10.1"  # the content of a catalog
+CONTENT_TYPES = (SPC_INDIRECT_DATA, CERTIFICATE_TRUST_LIST)
+
+REQUIRED_STEPS = ("packageInfoValidation", "preparation", "scanning", "validation", "catalogCreation", "manualReview")
+
+LOG_FILE = "signatures.log"
+
+_MAX_PROGRAM_NAME = 256
+_MAX_URL = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class SigningRecord:
+    """Why a signature may be made: what was submitted by whom, and the steps that have passed it."""
+
+    submission_id: int
+    product_id: int
+    account_id: int
+    package_sha256: str  # lower-case hex
+    finished_steps: Mapping[str, str]  # name of the step: SHA-256 of its stored result, lower-case hex
+
+
+@dataclass(frozen=True, slots=True)
+class SigningRequest:
+    """One signature asked for. ``identity`` is of authority.IDENTITIES, ``content_type`` of CONTENT_TYPES."""
+
+    identity: str
+    content_type: str
+    content_digest: bytes  # SHA-256, 32 bytes
+    program_name: str  # the vendor's company
+    url: str  # more information; empty: none
+    record: SigningRecord
+
+
+@dataclass(frozen=True, slots=True)
+class SignedAttributes:
+    """What goes into a SignerInfo: attributes (DER of a SET OF), the signature over them, certificates."""
+
+    attributes: bytes
+    signature: bytes
+    chain: tuple[bytes, ...]  # DER, leaf first, no root
+
+
+class Signer(Protocol):
+    """What the pipeline needs: ``LocalSigner`` is it on key files, ``process.SignerProcess`` in front of one."""
+
+    @property
+    def root_certificate_pem(self) -> bytes:
+        """The root that machines have to trust, PEM."""
+        ...
+
+    def chain(self, identity: str) -> tuple[bytes, ...]:
+        """The certificates of an identity: DER, leaf first, no root. Raises SigningRefused for an unknown one."""
+        ...
+
+    def sign(self, request: SigningRequest) -> SignedAttributes:
+        """Sign, or raise SigningRefused (for good) or SignerUnavailable (try again later)."""
+        ...
+
+
+def refusals(request: SigningRequest) -> list[str]:
+    """Every reason why this request may not be signed; empty when it may."""
+    record = request.record
+    found = []
+    if request.identity not in IDENTITIES:
+        found.append(f"there is no signing identity {request.identity!r}; there are {', '.join(IDENTITIES)}")
+    if request.content_type not in CONTENT_TYPES:
+        found.append(f"content of type {request.content_type!r} is not signed here, only {', '.join(CONTENT_TYPES)}")
+    if len(request.content_digest) != 32:
+        found.append(f"the content digest has {len(request.content_digest)} bytes, a SHA-256 has 32")
+    if not (0 < len(request.program_name) <= _MAX_PROGRAM_NAME and request.program_name.isprintable()):
+        found.append(f"the program name must be 1 to {_MAX_PROGRAM_NAME} printable characters")
+    if request.url and not (
+        len(request.url) <= _MAX_URL
+        and request.url.startswith(("https://", "http://"))
+        and request.url.isascii()
+        and request.url.isprintable()
+    ):
+        found.append(
+            f"the URL must begin with https:// or http:// and have at most {_MAX_URL} printable ASCII characters"
+        )
+    for name in ("submission_id", "product_id", "account_id"):
+        if getattr(record, name) <= 0:
+            found.append(f"the record's {name} must be more than 0, not {getattr(record, name)}")
+    if not _is_sha256(record.package_sha256):
+        found.append("the record's package_sha256 is not 64 lower-case hex digits")
+    found.extend(
+        f"step {step} is not on record as finished" for step in REQUIRED_STEPS if step not in record.finished_steps
+    )
+    found.extend(
+        f"the result digest of step {step} is not 64 lower-case hex digits"
+        for step, digest in record.finished_steps.items()
+        if not _is_sha256(digest)
+    )
+    return found
+
+
+class LocalSigner:
+    """Signs with the keys of a folder, all loaded at once.
+
+    Each signature appends a line of JSON to ``signatures.log`` in the folder before it is given away. A request
+    repeated after a crash is logged again, with the same ``signatureSha256``. Raises KeysError when a key is not there.
+    """
+
+    def __init__(self, keys: KeyFolder, clock: Clock) -> None:
+        self._credentials: dict[str, Credential] = {name: keys.read(name) for name in IDENTITIES}
+        self._chains = {
+            name: tuple(each.public_bytes(Encoding.DER) for each in credential.chain)
+            for name, credential in self._credentials.items()
+        }
+        self._root_certificate_pem = keys.certificates("root")[0].public_bytes(Encoding.PEM)
+        self._clock = clock
+        self._log = _open_log(keys.path / LOG_FILE)
+
+    @property
+    def root_certificate_pem(self) -> bytes:
+        """The root that machines have to trust, PEM."""
+        return self._root_certificate_pem
+
+    def chain(self, identity: str) -> tuple[bytes, ...]:
+        """The certificates of an identity: DER, leaf first, no root. Raises SigningRefused for an unknown one."""
+        if identity not in self._chains:
+            raise SigningRefused(f"there is no signing identity {identity!r}; there are {', '.join(IDENTITIES)}")
+        return self._chains[identity]
+
+    def sign(self, request: SigningRequest) -> SignedAttributes:
+        """Sign. Raises SigningRefused; SignerUnavailable when the certificate has ended or the log is not writable."""
+        if reasons := refusals(request):
+            raise SigningRefused(*reasons)
+        credential = self._credentials[request.identity]
+        now = self._clock()
+        if now > credential.certificate.not_valid_after_utc:
+            raise SignerUnavailable(
+                f"the {request.identity} certificate has ended: restart the service, which renews it"
+            )
+        attributes = signed_attributes(
+            request.content_type, request.content_digest, program_name=request.program_name, url=request.url or None
+        )
+        key = credential.key
+        if isinstance(key, rsa.RSAPrivateKey):
+            signature = key.sign(attributes, padding.PKCS1v15(), hashes.SHA256())
+        else:
+            signature = key.sign(attributes, ec.ECDSA(hashes.SHA256(), deterministic_signing=True))
+        entry = {
+            "time": now.isoformat(),
+            "identity": request.identity,
+            "certificateSha256": credential.certificate.fingerprint(hashes.SHA256()).hex(),
+            "signatureSha256": sha256(signature).hexdigest(),
+            **request_document(request),
+        }
+        try:
+            os.write(self._log, json.dumps(entry).encode() + b"\n")
+        except OSError as error:
+            raise SignerUnavailable(f"the log of signatures cannot be written: {error.strerror}") from error
+        return SignedAttributes(attributes, signature, self._chains[request.identity])
+
+
+def request_document(request: SigningRequest) -> dict[str, object]:
+    """A request as JSON."""
+    record = request.record
+    return {
+        "identity": request.identity,
+        "contentType": request.content_type,
+        "contentDigest": request.content_digest.hex(),
+        "programName": request.program_name,
+        "url": request.url,
+        "submissionId": record.submission_id,
+        "productId": record.product_id,
+        "accountId": record.account_id,
+        "packageSha256": record.package_sha256,
+        "finishedSteps": dict(record.finished_steps),
+    }
+
+
+def parse_request(document: object) -> SigningRequest:
+    """The request in a JSON document of request_document. Raises SigningRefused when it is none."""
+    texts = ("identity", "contentType", "contentDigest", "programName", "url", "packageSha256")
+    numbers = ("submissionId", "productId", "accountId")
+    if (
+        not isinstance(document, dict)
+        or set(document) != {*texts, *numbers, "finishedSteps"}
+        or not all(isinstance(document[name], str) for name in texts)
+        or not all(type(document[name]) is int for name in numbers)
+        or not isinstance(document["finishedSteps"], dict)
+        or not all(isinstance(digest, str) for digest in document["finishedSteps"].values())
+    ):
+        raise SigningRefused("the request has not the form of a signing request")
+    try:
+        digest = bytes.fromhex(document["contentDigest"])
+    except ValueError:
+        raise SigningRefused("the content digest is not hex") from None
+    return SigningRequest(
+        identity=document["identity"],
+        content_type=document["contentType"],
+        content_digest=digest,
+        program_name=document["programName"],
+        url=document["url"],
+        record=SigningRecord(
+            submission_id=document["submissionId"],
+            product_id=document["productId"],
+            account_id=document["accountId"],
+            package_sha256=document["packageSha256"],
+            finished_steps=document["finishedSteps"],
+        ),
+    )
+
+
+def _is_sha256(text: str) -> bool:
+    return len(text) == 64 and not set(text) - set("0123456789abcdef")
+
+
+def _open_log(path: Path) -> int:
+    """Open for appending only, and end a line that a crash has cut, so that the next one stands alone."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        size = os.fstat(descriptor).st_size
+        if size and os.pread(descriptor, 1, size - 1) != b"\n":
+            os.write(descriptor, b"\n")
+    except OSError as error:
+        raise SignerUnavailable(f"the log of signatures {path} cannot be opened: {error.strerror}") from error
+    return descriptor

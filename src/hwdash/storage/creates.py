@@ -1,0 +1,40 @@
+"""Creates that are sent again: the same MS-RequestId with the same content gets the object of the first one (contract/api.md 1.3)."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from hwdash.storage.tables import creates
+
+
+@dataclass(frozen=True, slots=True)
+class CreateKey:
+    """What a repeated create has in common with the first."""
+
+    request_id: str
+    fingerprint: str
+
+
+def find_created(connection: sa.Connection, client_id: str, key: CreateKey) -> int | None:
+    """The id of the object that this create made before, None when it is new."""
+    return connection.execute(
+        sa.select(creates.c.object_id).where(
+            creates.c.client_id == client_id,
+            creates.c.request_id == key.request_id,
+            creates.c.fingerprint == key.fingerprint,
+        )
+    ).scalar_one_or_none()
+
+
+def remember_created(connection: sa.Connection, client_id: str, key: CreateKey, object_id: int, now: datetime) -> None:
+    """Remember what a create made, in the same transaction."""
+    connection.execute(
+        creates.insert().values(
+            client_id=client_id,
+            request_id=key.request_id,
+            fingerprint=key.fingerprint,
+            object_id=object_id,
+            created_at=now,
+        )
+    )

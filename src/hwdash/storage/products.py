@@ -1,0 +1,63 @@
+"""Queries over products."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from hwdash.domain.identifiers import new_long_id, new_product_id
+from hwdash.storage.tables import products
+
+ATTEMPTS_AT_A_FREE_ID = 20
+
+
+def insert_product(
+    connection: sa.Connection,
+    *,
+    account_id: int,
+    name: str,
+    test_harness: str,
+    attributes: dict[str, Any],
+    now: datetime,
+) -> sa.Row[Any]:
+    """Store a new product under a free id and return its row."""
+    taken = sa.select(sa.literal(1)).select_from(products)
+    for _ in range(ATTEMPTS_AT_A_FREE_ID):
+        product_id = new_product_id()
+        if connection.execute(taken.where(products.c.id == product_id)).first() is None:
+            break
+    else:
+        raise RuntimeError("no free product id found")
+    return connection.execute(
+        products.insert()
+        .values(
+            id=product_id,
+            account_id=account_id,
+            shared_product_id=new_long_id(),
+            name=name,
+            test_harness=test_harness,
+            attributes=attributes,
+            is_committed=False,
+            created_at=now,
+            updated_at=now,
+        )
+        .returning(*products.c)
+    ).one()
+
+
+def find_product(connection: sa.Connection, account_id: int, product_id: int) -> sa.Row[Any] | None:
+    """The product, None when there is none in this account."""
+    return connection.execute(
+        sa.select(products).where(products.c.id == product_id, products.c.account_id == account_id)
+    ).one_or_none()
+
+
+def list_products(
+    connection: sa.Connection, account_id: int, *, limit: int, after: tuple[datetime, int] | None = None
+) -> Sequence[sa.Row[Any]]:
+    """The account's products, newest first, ``limit`` at most, from behind ``after`` = (created_at, id) on."""
+    query = sa.select(products).where(products.c.account_id == account_id)
+    if after is not None:
+        query = query.where(sa.tuple_(products.c.created_at, products.c.id) < sa.tuple_(*after))
+    return connection.execute(query.order_by(products.c.created_at.desc(), products.c.id.desc()).limit(limit)).all()

@@ -1,0 +1,205 @@
+"""Queries over submissions, the results of their steps, and their downloads."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from hwdash.domain.identifiers import new_blob_key, new_long_id
+from hwdash.storage.products import ATTEMPTS_AT_A_FREE_ID
+from hwdash.storage.tables import accounts, downloads, products, submission_steps, submissions
+from hwdash.vocabulary import CommitStatus, WorkflowState
+
+
+def insert_submission(
+    connection: sa.Connection,
+    *,
+    product_id: int,
+    account_id: int,
+    name: str,
+    kind: str,
+    created_by: str,
+    now: datetime,
+) -> sa.Row[Any]:
+    """Store a new submission under a free id and return its row."""
+    for _ in range(ATTEMPTS_AT_A_FREE_ID):
+        submission_id = new_long_id()
+        taken = sa.select(sa.literal(1)).select_from(submissions).where(submissions.c.id == submission_id)
+        if connection.execute(taken).first() is None:
+            break
+    else:
+        raise RuntimeError("no free submission id found")
+    return connection.execute(
+        submissions.insert()
+        .values(
+            id=submission_id,
+            product_id=product_id,
+            account_id=account_id,
+            name=name,
+            type=kind,
+            commit_status=CommitStatus.PENDING,
+            messages=[],
+            fence=0,
+            package_blob=new_blob_key(),
+            created_by=created_by,
+            created_at=now,
+        )
+        .returning(*submissions.c)
+    ).one()
+
+
+def find_submission(
+    connection: sa.Connection, account_id: int, product_id: int, submission_id: int
+) -> sa.Row[Any] | None:
+    """The submission, None when there is none of this product in this account."""
+    return connection.execute(
+        sa.select(submissions).where(
+            submissions.c.id == submission_id,
+            submissions.c.product_id == product_id,
+            submissions.c.account_id == account_id,
+        )
+    ).one_or_none()
+
+
+def list_submissions(connection: sa.Connection, account_id: int, product_id: int) -> Sequence[sa.Row[Any]]:
+    """The product's submissions, newest first."""
+    return connection.execute(
+        sa.select(submissions)
+        .where(submissions.c.product_id == product_id, submissions.c.account_id == account_id)
+        .order_by(submissions.c.created_at.desc(), submissions.c.id.desc())
+    ).all()
+
+
+def initial_submission(connection: sa.Connection, product_id: int) -> sa.Row[Any] | None:
+    """The product's one initial submission."""
+    return connection.execute(
+        sa.select(submissions).where(submissions.c.product_id == product_id, submissions.c.type == "initial")
+    ).one_or_none()
+
+
+def mark_committed(
+    connection: sa.Connection, submission_id: int, *, package_version: str, first_step: str, now: datetime
+) -> bool:
+    """Take the commit, once: False when the submission is not pending any more."""
+    taken = connection.execute(
+        submissions.update()
+        .where(submissions.c.id == submission_id, submissions.c.commit_status == CommitStatus.PENDING)
+        .values(
+            commit_status=CommitStatus.RECEIVED,
+            current_step=first_step,
+            state=WorkflowState.STARTED,
+            package_version=package_version,
+            committed_at=now,
+        )
+    )
+    if taken.rowcount != 1:
+        return False
+    product = sa.select(submissions.c.product_id).where(submissions.c.id == submission_id).scalar_subquery()
+    connection.execute(products.update().where(products.c.id == product).values(is_committed=True, updated_at=now))
+    return True
+
+
+def is_open_for_upload(connection: sa.Connection, blob_key: str) -> bool:
+    """May the package under this blob key still be written? Only until its submission is committed."""
+    status = connection.execute(
+        sa.select(submissions.c.commit_status).where(submissions.c.package_blob == blob_key)
+    ).scalar_one_or_none()
+    return status == CommitStatus.PENDING
+
+
+def claim_step(connection: sa.Connection, submission_id: int, step: str) -> sa.Row[Any] | None:
+    """Claim the running of a step: raises the fence, so that whoever claimed it before can no longer end it.
+
+    Returns the row (with the product's and the account's columns that the steps need), or None when the submission does not stand at
+    this step any more.
+    """
+    claimed = connection.execute(
+        submissions.update()
+        .where(
+            submissions.c.id == submission_id,
+            submissions.c.current_step == step,
+            submissions.c.state == WorkflowState.STARTED,
+        )
+        .values(fence=submissions.c.fence + 1, commit_status=CommitStatus.COMPLETE)
+    )
+    if claimed.rowcount != 1:
+        return None
+    return connection.execute(
+        sa.select(
+            submissions,
+            products.c.name.label("product_name"),
+            products.c.test_harness,
+            products.c.attributes,
+            accounts.c.name.label("account_name"),
+            accounts.c.policy,
+        )
+        .join(products, products.c.id == submissions.c.product_id)
+        .join(accounts, accounts.c.id == submissions.c.account_id)
+        .where(submissions.c.id == submission_id)
+    ).one()
+
+
+def step_results(connection: sa.Connection, submission_id: int) -> dict[str, Any]:
+    """The results of the finished steps by their names."""
+    rows = connection.execute(
+        sa.select(submission_steps.c.step, submission_steps.c.result).where(
+            submission_steps.c.submission_id == submission_id
+        )
+    )
+    return {row.step: row.result for row in rows}
+
+
+def end_step(
+    connection: sa.Connection,
+    submission_id: int,
+    step: str,
+    *,
+    fence: int,
+    result: Mapping[str, Any],
+    changes: Mapping[str, Any],
+    files: Iterable[tuple[str, str, str]] = (),
+    now: datetime,
+) -> bool:
+    """End a step: store its result, move the row by ``changes`` and publish ``files`` = (download type, blob key, file name).
+
+    All in the caller's one transaction, and only when ``fence`` is still the one that claimed the step: False otherwise, and nothing
+    is stored.
+    """
+    moved = connection.execute(
+        submissions.update()
+        .where(submissions.c.id == submission_id, submissions.c.current_step == step, submissions.c.fence == fence)
+        .values(**changes)
+    )
+    if moved.rowcount != 1:
+        return False
+    connection.execute(
+        submission_steps.insert().values(submission_id=submission_id, step=step, result=dict(result), finished_at=now)
+    )
+    for kind, blob, name in files:
+        connection.execute(downloads.insert().values(submission_id=submission_id, type=kind, blob=blob, name=name))
+    return True
+
+
+def list_downloads(connection: sa.Connection, submission_id: int) -> Sequence[sa.Row[Any]]:
+    """The submission's downloads."""
+    return connection.execute(
+        sa.select(downloads).where(downloads.c.submission_id == submission_id).order_by(downloads.c.type)
+    ).all()
+
+
+def is_unfinished(connection: sa.Connection, submission_id: int) -> bool:
+    """Is the submission's workflow still under way?"""
+    state = connection.execute(
+        sa.select(submissions.c.state).where(submissions.c.id == submission_id)
+    ).scalar_one_or_none()
+    return state == WorkflowState.STARTED
+
+
+def unfinished_submissions(connection: sa.Connection) -> Sequence[int]:
+    """The ids of the submissions whose workflow has not ended."""
+    return (
+        connection.execute(sa.select(submissions.c.id).where(submissions.c.state == WorkflowState.STARTED))
+        .scalars()
+        .all()
+    )

@@ -1,0 +1,100 @@
+"""How the JSON of the API is read and written (contract/api.md 1.4).
+
+Lenient on input: property names in any case, unknown properties ignored, ``null`` taken as absent where a default exists, ``""`` and the
+year-1 date taken as absent for dates. One form on output: exact camelCase, no ``null``, times in RFC 3339 UTC.
+"""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainSerializer, model_validator
+from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticUndefined
+
+
+class WireModel(BaseModel):
+    """The base of every JSON object of the API."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _any_case(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        spelt = {(field.alias or name).casefold(): (field.alias or name) for name, field in cls.model_fields.items()}
+        defaulted = {
+            field.alias or name
+            for name, field in cls.model_fields.items()
+            if field.default is not PydanticUndefined or field.default_factory is not None
+        }
+        known = {spelt.get(name.casefold(), name) if isinstance(name, str) else name: v for name, v in value.items()}
+        return {name: v for name, v in known.items() if not (v is None and name in defaulted)}
+
+    def to_wire(self) -> dict[str, Any]:
+        """The object as it goes over the wire."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+    @classmethod
+    def from_wire(cls, value: object) -> Self:
+        """Read an object from the wire. Raises pydantic.ValidationError with every finding."""
+        return cls.model_validate(value)
+
+
+def _absent_date(value: object) -> object:
+    if value is None or (isinstance(value, str) and (not value.strip() or value.startswith("0001-01-01"))):
+        return None
+    return value
+
+
+def _in_utc(value: datetime | None) -> datetime | None:
+    if value is None:
+        return None
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _truncate_ticks(value: object) -> object:
+    # .NET writes seven fractional digits, Python reads six.
+    if isinstance(value, str) and "." in value:
+        head, _, tail = value.partition(".")
+        digits = len(tail) - len(tail.lstrip("0123456789"))
+        return f"{head}.{tail[: min(digits, 6)]}{tail[digits:]}"
+    return value
+
+
+def _rfc3339(value: datetime | None) -> str | None:
+    return None if value is None else value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _read_date(value: object) -> object:
+    value = _truncate_ticks(_absent_date(value))
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        raise ValueError("a date is text such as 2026-11-23T00:00:00Z, not a number")
+    return value
+
+
+WireDate = Annotated[
+    datetime | None,
+    BeforeValidator(_read_date),
+    AfterValidator(_in_utc),
+    PlainSerializer(_rfc3339, return_type=str | None, when_used="json"),
+]
+"""A date in any form that clients send; one without a zone is UTC."""
+
+
+class Link(WireModel):
+    """A link to the same or a related resource (contract/api.md 3.6)."""
+
+    href: str
+    rel: str
+    method: Literal["GET", "POST", "PATCH"]
+
+
+def link(href: str, rel: str, method: Literal["GET", "POST", "PATCH"] = "GET") -> Link:
+    """A link."""
+    return Link(href=href, rel=rel, method=method)
+
+
+def collection(items: list[dict[str, Any]], links: list[Link]) -> dict[str, Any]:
+    """The collection envelope of contract/api.md 3.16."""
+    return {"value": items, "links": [each.to_wire() for each in links]}

@@ -1,0 +1,123 @@
+"""Product (contract/api.md 3.1 and 3.2)."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from hwdash.vocabulary import (
+    DeviceType,
+    TestHarness,
+    operating_system,
+    os_family,
+    product_type,
+)
+from hwdash.wire.base import Link, WireDate, WireModel
+
+
+def _spelling(kind: type[TestHarness] | type[DeviceType]) -> BeforeValidator:
+    """Take an enum's value in any case; say what there is when there is no such value."""
+    spelt = {str(each).casefold(): each for each in kind}
+
+    def read(value: object) -> object:
+        if not isinstance(value, str):
+            raise ValueError(f"must be text, one of {', '.join(spelt.values())}")  # noqa: TRY004 - pydantic collects ValueError
+        if (found := spelt.get(value.strip().casefold())) is None:
+            raise ValueError(f"`{value}` is not one of {', '.join(spelt.values())}")
+        return found
+
+    return BeforeValidator(read)
+
+
+def _os_code(value: object) -> object:
+    if not isinstance(value, str) or (found := operating_system(value)) is None:
+        raise ValueError(f"The OS code `{value}` is invalid.")
+    return found.code
+
+
+OsCode = Annotated[str, BeforeValidator(_os_code)]
+
+# What Microsoft's own client sends for the year-old legacy fields is accepted as free text.
+FreeText = Annotated[str, Field(max_length=4000)]
+
+
+class ProductCreate(WireModel):
+    """The body of ``POST products``."""
+
+    product_name: Annotated[str, Field(min_length=1, max_length=1000)]
+    test_harness: Annotated[TestHarness, _spelling(TestHarness)]
+    requested_signatures: Annotated[list[OsCode], Field(min_length=1, max_length=500)]
+    selected_product_types: dict[str, str] = {}
+    device_type: Annotated[DeviceType, _spelling(DeviceType)] = DeviceType.NOT_SET
+    is_test_sign: bool = False
+    is_flight_sign: bool = False
+    announcement_date: WireDate = None
+    marketing_names: Annotated[list[FreeText], Field(max_length=10_000)] = []
+    device_metadata_ids: list[UUID] = []
+    device_metadata_category: FreeText | None = None
+    firmware_version: FreeText | None = None
+    additional_attributes: dict[str, Any] = {}
+
+    @field_validator("product_name")
+    @classmethod
+    def _not_blank(cls, value: str) -> str:
+        if not value.strip():
+            raise ValueError("must not be blank")
+        return value
+
+    @field_validator("requested_signatures")
+    @classmethod
+    def _once_each(cls, value: list[str]) -> list[str]:
+        return list(dict.fromkeys(value))
+
+    @field_validator("selected_product_types")
+    @classmethod
+    def _known_types(cls, value: dict[str, str]) -> dict[str, str]:
+        canonical, unknown = {}, []
+        for family, kind in value.items():
+            known_family, known_kind = os_family(family), product_type(kind)
+            if known_family is None:
+                unknown.append(f"The OS family code `{family}` is invalid.")
+            if known_kind is None:
+                unknown.append(f"The product type `{kind}` is invalid.")
+            if known_family and known_kind:
+                canonical[known_family] = known_kind
+        if unknown:
+            raise ValueError(" ".join(unknown))
+        return canonical
+
+    @model_validator(mode="after")
+    def _one_way_of_signing(self) -> "ProductCreate":
+        if self.is_test_sign and self.is_flight_sign:
+            raise ValueError("isTestSign and isFlightSign cannot both be true; choose one.")
+        return self
+
+
+class Product(WireModel):
+    """A product as the API returns it."""
+
+    id: int
+    shared_product_id: int
+    links: list[Link]
+    product_name: str
+    test_harness: str
+    requested_signatures: list[str]
+    selected_product_types: dict[str, str] = {}
+    device_type: str = DeviceType.NOT_SET
+    is_test_sign: bool = False
+    is_flight_sign: bool = False
+    announcement_date: WireDate = None
+    marketing_names: list[str] = []
+    device_metadata_ids: list[str] = []
+    device_metadata_category: str | None = None
+    firmware_version: str | None = None
+    additional_attributes: dict[str, Any] = {}
+    is_committed: bool = False
+    is_extension_inf: bool = False
+    is_retpoline_compiled: bool = False
+    origin_type: str = "author"
+    source_product_id: int = 0
+    source_publisher_id: int = 0
+    message: str = ""
+    created_date_time: WireDate = None
+    updated_date_time: WireDate = None

@@ -1,0 +1,200 @@
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+
+import pytest
+from asn1crypto import cms, core
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding
+
+from hwdash.signing.authority import IDENTITIES
+from hwdash.signing.errors import SignerUnavailable, SigningRefused
+from hwdash.signing.keys import Credential, KeyFolder
+from hwdash.signing.signer import (
+    CERTIFICATE_TRUST_LIST,
+    REQUIRED_STEPS,
+    LocalSigner,
+    SigningRequest,
+    parse_request,
+    request_document,
+)
+
+
+@pytest.fixture
+def signer(keys: KeyFolder, now: datetime) -> LocalSigner:
+    return LocalSigner(keys, lambda: now)
+
+
+def log_lines(keys: KeyFolder) -> list[dict[str, object]]:
+    return [json.loads(line) for line in (keys.path / "signatures.log").read_text().splitlines()]
+
+
+@pytest.mark.parametrize("identity", IDENTITIES)
+def test_the_signature_is_by_the_identitys_own_key_over_the_attributes(
+    signer: LocalSigner, keys: KeyFolder, request_to_sign: SigningRequest, identity: str
+) -> None:
+    signed = signer.sign(replace(request_to_sign, identity=identity))
+    leaf, issuing = map(x509.load_der_x509_certificate, signed.chain)
+    assert leaf == keys.certificates(identity)[0]
+    leaf.public_key().verify(signed.signature, signed.attributes, padding.PKCS1v15(), hashes.SHA256())
+    leaf.verify_directly_issued_by(issuing)
+    issuing.verify_directly_issued_by(x509.load_pem_x509_certificate(signer.root_certificate_pem))
+
+
+def test_the_attributes_hold_the_digest_and_the_content_type(
+    signer: LocalSigner, request_to_sign: SigningRequest
+) -> None:
+    signed = signer.sign(replace(request_to_sign, content_type=CERTIFICATE_TRUST_LIST))
+    attributes = {each["type"].dotted: each["values"] for each in cms.CMSAttributes.load(signed.attributes)}
+    assert attributes["1.2.840.113549.1.9.4"][0].native == request_to_sign.content_digest
+    assert core.ObjectIdentifier.load(attributes["1.2.840.113549.1.9.3"][0].dump()).dotted == CERTIFICATE_TRUST_LIST
+    assert "Contoso Ltd".encode("utf-16-be") in signed.attributes
+    assert b"https://contoso.example" in signed.attributes
+
+
+@pytest.mark.parametrize("curve", [None, ec.SECP256R1(), ec.SECP384R1()], ids=["rsa", "p256", "p384"])
+def test_the_same_request_gives_the_same_bytes(
+    keys: KeyFolder, request_to_sign: SigningRequest, now: datetime, curve
+) -> None:
+    if curve is not None:
+        key = ec.generate_private_key(curve)
+        name = x509.Name([])
+        certificate = (
+            x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + timedelta(days=1))
+            .sign(key, hashes.SHA256())
+        )  # fmt: skip
+        keys.write("attestation", Credential(key, (certificate,)))
+    one, other = (LocalSigner(keys, lambda: now).sign(request_to_sign) for _ in range(2))
+    assert one == other
+    if curve is not None:
+        certificate.public_key().verify(one.signature, one.attributes, ec.ECDSA(hashes.SHA256()))
+    assert LocalSigner(keys, lambda: now).sign(replace(request_to_sign, content_digest=bytes(32))) != one
+
+
+@pytest.mark.parametrize("step", REQUIRED_STEPS)
+def test_a_record_without_a_step_is_refused_and_not_logged(
+    signer: LocalSigner, keys: KeyFolder, request_to_sign: SigningRequest, step: str
+) -> None:
+    steps = {name: digest for name, digest in request_to_sign.record.finished_steps.items() if name != step}
+    lacking = replace(request_to_sign, record=replace(request_to_sign.record, finished_steps=steps))
+    with pytest.raises(SigningRefused, match=f"step {step} is not on record"):
+        signer.sign(lacking)
+    assert log_lines(keys) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"identity": "production"}, "no signing identity 'production'"),
+        ({"content_type": "1.2.840.113549.1.7.1"}, "content of type"),
+        ({"content_digest": b""}, "0 bytes"),
+        ({"content_digest": bytes(20)}, "20 bytes"),
+        ({"content_digest": bytes(33)}, "33 bytes"),
+        ({"program_name": ""}, "program name"),
+        ({"program_name": "a\0b"}, "program name"),
+        ({"program_name": "\ud800"}, "program name"),
+        ({"program_name": "x" * 257}, "program name"),
+        ({"url": "ftp://x"}, "URL"),
+        ({"url": "https://ü"}, "URL"),
+    ],
+)
+def test_what_may_not_be_signed_is_refused(
+    signer: LocalSigner, request_to_sign: SigningRequest, change, reason
+) -> None:
+    with pytest.raises(SigningRefused, match=reason):
+        signer.sign(replace(request_to_sign, **change))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"submission_id": 0},
+        {"product_id": -1},
+        {"account_id": 0},
+        {"package_sha256": "AB" * 32},
+        {"package_sha256": "ab" * 31},
+        {"finished_steps": dict.fromkeys(REQUIRED_STEPS, "")},
+    ],
+)
+def test_a_record_that_names_nothing_is_refused(signer: LocalSigner, request_to_sign: SigningRequest, change) -> None:
+    with pytest.raises(SigningRefused):
+        signer.sign(replace(request_to_sign, record=replace(request_to_sign.record, **change)))
+
+
+def test_every_reason_is_given_at_once(signer: LocalSigner, request_to_sign: SigningRequest) -> None:
+    record = replace(request_to_sign.record, finished_steps={}, package_sha256="")
+    with pytest.raises(SigningRefused) as caught:
+        signer.sign(replace(request_to_sign, identity="", content_digest=b"", record=record))
+    assert len(caught.value.reasons) == 3 + len(REQUIRED_STEPS)
+
+
+def test_a_url_is_optional(signer: LocalSigner, request_to_sign: SigningRequest) -> None:
+    assert b"https://" not in signer.sign(replace(request_to_sign, url="")).attributes
+
+
+def test_each_signature_is_logged_with_its_reason(
+    signer: LocalSigner, keys: KeyFolder, request_to_sign: SigningRequest, now: datetime
+) -> None:
+    signed = signer.sign(request_to_sign)
+    signer.sign(replace(request_to_sign, identity="whql"))
+    first, second = log_lines(keys)
+    assert first["time"] == now.isoformat()
+    assert first["signatureSha256"] == sha256(signed.signature).hexdigest()
+    assert first["contentDigest"] == request_to_sign.content_digest.hex()
+    assert first["submissionId"] == request_to_sign.record.submission_id
+    assert first["finishedSteps"] == request_to_sign.record.finished_steps
+    assert (first["identity"], second["identity"]) == ("attestation", "whql")
+    assert (keys.path / "signatures.log").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_line_that_a_crash_has_cut_does_not_swallow_the_next(
+    signer: LocalSigner, keys: KeyFolder, request_to_sign: SigningRequest, now: datetime
+) -> None:
+    signer.sign(request_to_sign)
+    log = keys.path / "signatures.log"
+    log.write_bytes(log.read_bytes() + b'{"time": "20')
+    LocalSigner(keys, lambda: now).sign(request_to_sign)
+    lines = log.read_bytes().splitlines()
+    assert json.loads(lines[0])["signatureSha256"] == json.loads(lines[2])["signatureSha256"]
+
+
+def test_without_a_log_nothing_is_signed(
+    signer: LocalSigner, request_to_sign: SigningRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def disk_full(_descriptor: int, _line: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.write", disk_full)
+    with pytest.raises(SignerUnavailable, match="No space left"):
+        signer.sign(request_to_sign)
+
+
+def test_an_ended_certificate_signs_nothing(keys: KeyFolder, request_to_sign: SigningRequest) -> None:
+    with pytest.raises(SignerUnavailable, match="restart the service"):
+        LocalSigner(keys, lambda: datetime(2099, 1, 1, tzinfo=UTC)).sign(request_to_sign)
+
+
+def test_a_request_survives_its_json(request_to_sign: SigningRequest) -> None:
+    assert parse_request(json.loads(json.dumps(request_document(request_to_sign)))) == request_to_sign
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda document: None,
+        lambda document: [],
+        lambda document: document | {"extra": 1},
+        lambda document: document | {"identity": 1},
+        lambda document: document | {"submissionId": True},
+        lambda document: document | {"submissionId": "1"},
+        lambda document: document | {"finishedSteps": []},
+        lambda document: document | {"finishedSteps": {"scanning": None}},
+        lambda document: document | {"contentDigest": "zz"},
+        lambda document: {},
+    ],
+)
+def test_a_document_that_is_no_request_is_refused(request_to_sign: SigningRequest, damage) -> None:
+    with pytest.raises(SigningRefused):
+        parse_request(damage(request_document(request_to_sign)))
