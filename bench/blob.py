@@ -113,7 +113,7 @@ def run_bare(port: int, root: Path) -> None:
     async def app(scope: Any, receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]) -> None:
         loop = asyncio.get_running_loop()
         query = parse_qs(scope["query_string"].decode())
-        name = scope["path"].strip("/")
+        name = scope["path"].rpartition("/")[2]
         if scope["method"] == "PUT" and query.get("comp") == ["blocklist"]:
             body = b""
             while True:
@@ -205,7 +205,7 @@ def bare(root: Path) -> Iterator[tuple[NewUrl, int]]:
     root.mkdir()
     command = [sys.executable, __file__, "--run", "bare", "--port", str(port), "--root", root]
     with server(command, port) as pid:
-        yield lambda: f"http://127.0.0.1:{port}/{secrets.token_hex(16)}", pid
+        yield lambda: f"http://127.0.0.1:{port}/packages/{secrets.token_hex(16)}", pid
 
 
 @contextmanager

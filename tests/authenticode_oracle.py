@@ -2,8 +2,10 @@
 
 import io
 import subprocess
+import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 from cryptography import x509
@@ -53,6 +55,7 @@ class Signatory:
         return paths
 
 
+@cache
 def signatory(kind: str = "rsa") -> Signatory:
     root_key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     key: PrivateKey
@@ -95,15 +98,16 @@ NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT driver, PUNICODE_STRING path) {
 """
 
 
-def compile_driver(folder: Path) -> Path:
+@cache
+def compiled_driver() -> bytes:
     """A native PE32+ from free tools: facts/package-formats.md, "A sample driver from free tools"."""
-    source, image = folder / "sample.c", folder / "sample.sys"
-    source.write_text(DRIVER_SOURCE)
     flags = "-O2 -Wall -I/usr/share/mingw-w64/include/ddk -shared -nostdlib -Wl,--subsystem,native"
     flags += " -Wl,--entry,DriverEntry -Wl,--image-base,0x140000000 -Wl,--dynamicbase -Wl,--nxcompat"
-    command = ["x86_64-w64-mingw32-gcc", *flags.split(), "-o", str(image), str(source), "-lntoskrnl"]
-    subprocess.run(command, check=True, capture_output=True, text=True)
-    return image
+    command = ["x86_64-w64-mingw32-gcc", *flags.split(), "-o", "sample.sys", "sample.c", "-lntoskrnl"]
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "sample.c").write_text(DRIVER_SOURCE)
+        subprocess.run(command, check=True, capture_output=True, text=True, cwd=folder)
+        return (Path(folder) / "sample.sys").read_bytes()
 
 
 def sign_image(image: bytes, who: Signatory, *, program_name: str | None = None, url: str | None = None) -> bytes:

@@ -1,4 +1,6 @@
-"""Which service a client command talks to: a profile of ``~/.config/hwdash/config.toml``, or the ``HWDASH_*`` variables."""
+"""Which service a client command talks to: a profile of ``~/.config/hwdash/config.toml``, or the ``HWDASH_*``
+variables.
+"""
 
 import os
 import tomllib

@@ -95,7 +95,10 @@ def demo(keep: Path | None) -> None:
 def sample_driver() -> Path:
     """The folder of the sample driver: in the installed package, or in the checkout."""
     package = Path(hwdash.__file__).parent
-    for folder in (package / "sample_driver" / "hwdash_sample", package.parents[1] / "examples" / "sample-driver" / "hwdash_sample"):
+    for folder in (
+        package / "sample_driver" / "hwdash_sample",
+        package.parents[1] / "examples" / "sample-driver" / "hwdash_sample",
+    ):
         if folder.is_dir():
             return folder
     refuse("The sample driver is not installed with this hwdash: run the demo from a checkout.")

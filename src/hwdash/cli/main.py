@@ -10,7 +10,9 @@ from hwdash import __version__
 
 
 class LazyGroup(click.Group):
-    """A group whose commands live in modules that are imported on use: ``commands_in`` is name → (module, attribute, short help)."""
+    """A group whose commands live in modules that are imported on use: ``commands_in`` is name → (module, attribute,
+    short help).
+    """
 
     def __init__(
         self, *args: object, commands_in: dict[str, tuple[str, str, str]] | None = None, **kwargs: object

@@ -35,7 +35,9 @@ def package() -> None:
 @click.option("--output", required=True, type=NEW_FILE, help="The cabinet to write.")
 @click.option("--store", is_flag=True, help="Do not compress.")
 def build(folders: tuple[Path, ...], output: Path, store: bool) -> None:
-    """Put driver FOLDERS into a cabinet in the layout that attestation asks for: one folder a driver, nothing at the root."""
+    """Put driver FOLDERS into a cabinet in the layout that attestation asks for: one folder a driver, nothing at the
+    root.
+    """
     build_cabinet(folders, output, compress=not store)
     click.echo(f"{output}: {output.stat().st_size} bytes")
 

@@ -189,7 +189,8 @@ def _document(state: "State", outcome: str, signed: Path | None, messages: list[
 class State:
     """What was begun, in a file: the ids and the request ids of one package under one name at one service.
 
-    A request id is written before its request is sent, so that a create whose answer was lost can be repeated without a second product.
+    A request id is written before its request is sent, so that a create whose answer was lost can be repeated without a
+    second product.
     """
 
     def __init__(self, file: Path, values: dict[str, Any]) -> None:

@@ -1,7 +1,7 @@
 """Random ids in the families of contract/api.md 1.5.
 
-Product ids are multiples of 10 below 7.2e16 and submission ids multiples of 1000 below 4e18: both survive a client that keeps
-numbers as doubles. Uniqueness is the database's business: a collision is drawn again by the caller.
+Product ids are multiples of 10 below 7.2e16 and submission ids multiples of 1000 below 4e18: both survive a client that
+keeps numbers as doubles. Uniqueness is the database's business: a collision is drawn again by the caller.
 """
 
 import secrets

@@ -26,7 +26,9 @@ def next_step(step: str) -> str | None:
 def check_create(
     kind: SubmissionType, *, test_harness: str, is_test_sign: bool, initial: tuple[str | None, str | None] | None
 ) -> None:
-    """May this product get such a submission? ``initial`` is (currentStep, state) of its initial submission, if it has one."""
+    """May this product get such a submission? ``initial`` is (currentStep, state) of its initial submission, if it has
+    one.
+    """
     if kind is SubmissionType.INITIAL:
         if initial is not None:
             raise DomainError(Code.REQUEST_INVALID_FOR_CURRENT_STATE, INITIAL_EXISTS)

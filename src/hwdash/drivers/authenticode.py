@@ -47,7 +47,11 @@ _CHUNK: Final = 1 << 18
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """A signature that verified. ``signer`` is among ``certificates``; who trusts it is another question."""
+    """A signature that verified. ``signer`` is among ``certificates``; who trusts it is another question.
+
+    No certificate was checked against its issuer: know a signer by the whole certificate (its thumbprint), never by its
+    names.
+    """
 
     signer: x509.Certificate
     certificates: tuple[x509.Certificate, ...]

@@ -1,6 +1,8 @@
-"""catalogCreation: a new v2 catalog for every driver folder, over the files as they were measured. The vendor's own are discarded.
+"""catalogCreation: a new v2 catalog for every driver folder, over the files as they were measured. The vendor's own are
+discarded.
 
-The list id and the time are drawn here and stored with the result, before anything is signed: signing again gives the same catalog.
+The list id and the time are drawn here and stored with the result, before anything is signed: signing again gives the
+same catalog.
 """
 
 import hashlib

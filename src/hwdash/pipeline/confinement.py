@@ -139,7 +139,7 @@ def landlock_abi() -> int:
     raise IsolationUnavailable(
         f"No Landlock: {why}. Use a kernel of 5.13 or later with Landlock enabled ('landlock' must stand in "
         "/sys/kernel/security/lsm; add it to the lsm= boot parameter), and in a container a seccomp profile that "
-        "allows landlock_create_ruleset, landlock_add_rule and landlock_restrict_self (Docker 20.10.10 and later does)."
+        "allows landlock_create_ruleset, landlock_add_rule and landlock_restrict_self (Docker 20.10.18 and later does)."
     )
 
 

@@ -1,9 +1,11 @@
 """Durable work: the one place that knows DBOS (docs/adr/0004).
 
-A workflow is enqueued in the caller's transaction and calls one function a step. The submission's row is the truth; the engine only makes
-sure that the next step runs. Steps run at least once: what they publish is fenced by the row (storage/submissions.py).
+A workflow is enqueued in the caller's transaction and calls one function a step. The submission's row is the truth; the
+engine only makes sure that the next step runs. Steps run at least once: what they publish is fenced by the row
+(storage/submissions.py).
 
-Permanent refusals are results, not exceptions: whatever a step raises is taken for a passing fault and tried again, with growing pauses.
+Permanent refusals are results, not exceptions: whatever a step raises is taken for a passing fault and tried again,
+with growing pauses.
 """
 
 import logging
@@ -20,7 +22,8 @@ log = logging.getLogger(__name__)
 
 WORKFLOW = "submission"
 QUEUE = "submissions"
-# The version of the workflow's shape, not of hwdash: it changes only when the order of steps changes without DBOS.patch.
+# The version of the workflow's shape, not of hwdash: it changes only when the order of steps changes without
+# DBOS.patch.
 APPLICATION_VERSION = "1"
 EXECUTOR_ID = "hwdash"
 # 1 s, 2 s, 4 s ... about 17 minutes in all.

@@ -1,7 +1,7 @@
 """finalizeIngestion: the signed package, the certification report and the driver metadata become downloads.
 
-The downloads appear in the same transaction as ``completed``. Everything written is a function of the stored results, so that a repeated
-run writes the same bytes under the same names.
+The downloads appear in the same transaction as ``completed``. Everything written is a function of the stored results,
+so that a repeated run writes the same bytes under the same names.
 """
 
 import json

@@ -1,4 +1,5 @@
-"""What is done with the bytes of a package. Every function here runs in the bounded child process (pipeline/child.py) and nowhere else.
+"""What is done with the bytes of a package. Every function here runs in the bounded child process (pipeline/child.py)
+and nowhere else.
 
 They take and return JSON: findings, metadata, digests and offsets.
 """
@@ -29,7 +30,8 @@ from hwdash.vocabulary import OperatingSystem, operating_system
 LIMITS = CabinetLimits()
 # Bundle ids are GUIDs (contract/api.md 1.5), the same in every run over the same package.
 BUNDLES = uuid.UUID("6f1d0bde-1f0c-4a35-9d5e-0a3c0a5b7f21")
-# Files that Windows loads as code: one of these that is not a sound PE file is an error, any other file may hold what it likes.
+# Files that Windows loads as code: one of these that is not a sound PE file is an error, any other file may hold what
+# it likes.
 PE_SUFFIXES = (".sys", ".dll", ".exe", ".ocx", ".cpl", ".efi", ".drv")
 WRITE_BATCH = 1 << 20
 
@@ -42,7 +44,8 @@ def _open(arguments: dict[str, Any]) -> BinaryIO:
 def inspect_package(arguments: dict[str, Any]) -> dict[str, Any]:
     """Open the cabinet, check its signature and its layout, extract nothing.
 
-    Answers {"findings", "signer": {"thumbprint", "subject"} or absent, "digest" (hex SHA-256 that the signature covers), "files", "bytes"}.
+    Answers {"findings", "signer": {"thumbprint", "subject"} or absent, "digest" (hex SHA-256 that the signature
+    covers), "files", "bytes"}.
     """
     name = arguments["name"]
     with _open(arguments) as stream:

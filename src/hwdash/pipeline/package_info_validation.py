@@ -1,6 +1,7 @@
 """packageInfoValidation: is this a package, whose is it, and is it laid out as asked?
 
-Opens the cabinet, checks its signature against the account's registered certificates and the layout rules. All findings at once.
+Opens the cabinet, checks its signature against the account's registered certificates and the layout rules. All findings
+at once.
 """
 
 from hwdash.drivers.findings import Finding

@@ -7,8 +7,8 @@ from hwdash.pipeline.work import Done, Work, refuse_errors
 def run(work: Work) -> Done:
     """Result: {"folder", "bundles": [{"id", "folder", "files": [...], "infs": [...]}], "metadata", "findings"}.
 
-    A file is {"path", "stored" (its name in the workspace folder), "size", "sha1", "sha256" (hex; of a PE file the Authenticode digests),
-    "layout" (of a PE file, see drivers/pe.py; else null)}.
+    A file is {"path", "stored" (its name in the workspace folder), "size", "sha1", "sha256" (hex; of a PE file the
+    Authenticode digests), "layout" (of a PE file, see drivers/pe.py; else null)}.
     """
     folder = work.fresh_folder("files")
     prepared = work.in_child(

@@ -1,8 +1,12 @@
-"""scanning: is there malware in it? clamd when it is configured, yara-x otherwise; the report says which, and with how many signatures."""
+"""scanning: is there malware in it? clamd when it is configured, yara-x otherwise; the report says which, and with how
+many signatures.
+"""
 
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
+from hwdash.drivers.errors import DriversError
 from hwdash.pipeline.scan_engines import ScanReport, scan_with_clamd
 from hwdash.pipeline.work import Done, StepFailed, Work
 
@@ -14,21 +18,21 @@ def run(work: Work) -> Done:
     files = [(file["path"], folder / file["stored"]) for bundle in prepared["bundles"] for file in bundle["files"]]
     settings = work.resources.settings
     if settings.clamd:
-        with ExitStack() as opened:
-            report = scan_with_clamd(
-                settings.clamd, ((name, opened.enter_context(path.open("rb"))) for name, path in files)
-            )
+        try:
+            report = scan_with_clamd(settings.clamd, _opened(files))
+        except DriversError as problem:
+            raise StepFailed([f"ERROR package.not-scanned: {problem}"]) from problem
     else:
-        report = ScanReport.from_json(
-            work.in_child(
-                "scan_engines:scan_files",
-                {
-                    "files": [[name, str(path)] for name, path in files],
-                    "rules": str(Path(settings.yara_rules).absolute()) if settings.yara_rules else None,
-                },
-                readable=[Path(settings.yara_rules).absolute()] if settings.yara_rules else [],
-            )
+        rules = Path(settings.yara_rules).absolute() if settings.yara_rules else None
+        arguments = {"files": [[name, str(path)] for name, path in files], "rules": str(rules) if rules else None}
+        answer = work.in_child(
+            "scan_engines:scan_files",
+            arguments,
+            readable=[rules] if rules else [],
+            # yara-x maps the file that it looks at into its address space.
+            mapped_bytes=max(path.stat().st_size for _, path in files),
         )
+        report = ScanReport.from_json(answer)
     if report.detections:
         raise StepFailed(
             [
@@ -40,3 +44,10 @@ def run(work: Work) -> Done:
     if report.scanned_files != len(files):
         raise RuntimeError(f"{report.engine} scanned {report.scanned_files} of {len(files)} files")
     return Done(report.to_json())
+
+
+def _opened(files: Iterable[tuple[str, Path]]) -> Iterator[tuple[str, BinaryIO]]:
+    """The files one after the other, each open while it is looked at."""
+    for name, path in files:
+        with path.open("rb") as stream:
+            yield name, stream

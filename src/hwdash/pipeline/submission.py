@@ -1,8 +1,8 @@
 """The submission workflow: its steps in order, and how each is claimed, run and ended.
 
-A step's effect stands between two transactions. The first claims it and raises the fence; the second stores its result and moves the row,
-only when the fence is still the same. A process that dies in between leaves files in the workspace and nothing else; the next run starts
-the step again. Two runs at once end in one result: the later claim.
+A step's effect stands between two transactions. The first claims it and raises the fence; the second stores its result
+and moves the row, only when the fence is still the same. A process that dies in between leaves files in the workspace
+and nothing else; the next run starts the step again. Two runs at once end in one result: the later claim.
 """
 
 import logging

@@ -1,7 +1,7 @@
 """validation: are the INFs right, and does the package hold what they name? Attestation needs no test results.
 
-Nothing here may call a binary universal: that verdict needs the list of permitted APIs, which ships with Microsoft's kit only
-(facts/inf/infverif_modes.yaml), so isUniversal stays false.
+Nothing here may call a binary universal: that verdict needs the list of permitted APIs, which ships with Microsoft's
+kit only (facts/inf/infverif_modes.yaml), so isUniversal stays false.
 """
 
 from hwdash.drivers.findings import Finding

@@ -85,8 +85,12 @@ class Work:
         *,
         readable: Sequence[Path] = (),
         writable: Sequence[Path] = (),
+        mapped_bytes: int = 0,
     ) -> Any:
-        """Let a bounded child process read the package. What the child finds wrong with it fails the step."""
+        """Let a bounded child process read the package; what it finds wrong with it fails the step.
+
+        ``task`` is "module:function" of this package. ``mapped_bytes`` of address space are allowed beside the limit.
+        """
         blob = self.resources.blobs.stat(self.package_blob, self.package_version)
         if blob is None:
             raise StepFailed(
@@ -94,7 +98,8 @@ class Work:
             )
         package = blob.segment_paths
         limits = ChildLimits(
-            memory_mb=self.resources.settings.child_memory_mb, wall_seconds=self.resources.settings.child_seconds
+            memory_mb=self.resources.settings.child_memory_mb + (mapped_bytes >> 20),
+            wall_seconds=self.resources.settings.child_seconds,
         )
         for tries_left in reversed(range(CHILD_TRIES)):
             try:

@@ -26,8 +26,9 @@ LONGEST_PAUSE_SECONDS = 60.0
 class HardwareClient:
     """Products and submissions of one account.
 
-    ``url`` is the service's origin, ``verify`` the path of a CA certificate or True for the system's. Methods raise the errors of
-    hwdash.sdk.errors. What can be repeated without harm is repeated when the connection breaks or the service is busy.
+    ``url`` is the service's origin, ``verify`` the path of a CA certificate or True for the system's. Methods raise the
+    errors of hwdash.sdk.errors. What can be repeated without harm is repeated when the connection breaks or the service
+    is busy.
     """
 
     def __init__(
@@ -106,7 +107,9 @@ class HardwareClient:
         timeout_seconds: float | None = None,
         progress: Callable[[Submission], None] = lambda submission: None,
     ) -> Submission:
-        """Wait until the workflow has ended well. Raises SubmissionFailed when it failed, TransportError when time is up."""
+        """Wait until the workflow has ended well. Raises SubmissionFailed when it failed, TransportError when time is
+        up.
+        """
         until = None if timeout_seconds is None else time.monotonic() + timeout_seconds
         while True:
             submission = self.get_submission(product_id, submission_id)

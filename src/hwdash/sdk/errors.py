@@ -24,7 +24,9 @@ class AuthenticationError(SdkError):
 
 
 class ApiError(SdkError):
-    """The service refused the request. ``code`` is its functional code, "" when it gave none; ``findings`` are (target, message)."""
+    """The service refused the request. ``code`` is its functional code, "" when it gave none; ``findings`` are (target,
+    message).
+    """
 
     def __init__(
         self,

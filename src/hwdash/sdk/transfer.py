@@ -44,7 +44,9 @@ def upload(http: httpx.Client, url: str, package: Path, progress: Progress = sil
 
 
 def download(http: httpx.Client, url: str, target: Path, progress: Progress = silent) -> None:
-    """Get a file. It is written beside ``target`` and renamed when complete; a broken connection goes on where it broke."""
+    """Get a file. It is written beside ``target`` and renamed when complete; a broken connection goes on where it
+    broke.
+    """
     part = target.with_name(f"{target.name}.part")
     done, total, etag = 0, 0, ""
     try:

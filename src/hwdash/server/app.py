@@ -50,8 +50,8 @@ class Running:
 def create_service(settings: Settings, *, public_url: str | None = None, clock: Clock = system_clock) -> Running:
     """Put a service together over the data folder that ``hwdash init`` made.
 
-    Starts the signer's process and checks that package parsing can be isolated. Workflows start with the application's lifespan.
-    Raises IsolationUnavailable, KeysError, SchemaMismatch and SettingsError.
+    Starts the signer's process and checks that package parsing can be isolated. Workflows start with the application's
+    lifespan. Raises IsolationUnavailable, KeysError, SchemaMismatch and SettingsError.
     """
     check_isolation()
     url = public_url or settings.public_url

@@ -1,4 +1,6 @@
-"""Every refusal as JSON: the functional envelope for the API's own codes, the flat one for what a gateway says (contract/api.md 3.17)."""
+"""Every refusal as JSON: the functional envelope for the API's own codes, the flat one for what a gateway says
+(contract/api.md 3.17).
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -14,7 +14,9 @@ SAS_KEY_BYTES = 32
 
 
 def secrets_folder(data: Path) -> Path:
-    """Where they are kept. The signing keys are in another folder, with another passphrase: this process never opens those."""
+    """Where they are kept. The signing keys are in another folder, with another passphrase: this process never opens
+    those.
+    """
     return data / "secrets"
 
 

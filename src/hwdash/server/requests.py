@@ -78,7 +78,9 @@ class WireForms:
 
 
 def canonical_path(path: str) -> str:
-    """The path under which a route is registered: no trailing slash, the v2.0 base, the documented casing of the segments."""
+    """The path under which a route is registered: no trailing slash, the v2.0 base, the documented casing of the
+    segments.
+    """
     if path.endswith("/") and path != "/":
         path = path[:-1]
     base = _BASE.match(path)

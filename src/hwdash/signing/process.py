@@ -19,6 +19,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from io import BufferedRWPair
 from pathlib import Path
 from types import TracebackType
@@ -149,13 +150,17 @@ class _Child:
         self._socket.settimeout(timeout)
         self._stream = self._socket.makefile("rwb")
         with theirs:
-            self.process = subprocess.Popen(  # noqa: S603 our own interpreter and module
-                [sys.executable, "-I", "-m", "hwdash.signing.process", str(keys.path.absolute())],
-                stdin=theirs.fileno(),
-                stdout=subprocess.DEVNULL,
-                cwd="/",
-                env={name: os.environ[name] for name in _CHILD_ENVIRONMENT if name in os.environ},
-            )
+            try:
+                self.process = subprocess.Popen(  # noqa: S603 our own interpreter and module
+                    [sys.executable, "-I", "-m", "hwdash.signing.process", str(keys.path.absolute())],
+                    stdin=theirs.fileno(),
+                    stdout=subprocess.DEVNULL,
+                    cwd="/",
+                    env={name: os.environ[name] for name in _CHILD_ENVIRONMENT if name in os.environ},
+                )
+            except OSError as error:
+                self._hang_up()
+                raise _ChildFailed(str(error)) from error
         opening = self._exchange({"passphrase": base64.b64encode(keys.passphrase).decode()})
         if "failed" in opening:
             self.kill()
@@ -188,8 +193,7 @@ class _Child:
 
     def end(self) -> None:
         """Let it end by the end of its input; kill it when it does not."""
-        self._stream.close()
-        self._socket.close()
+        self._hang_up()
         try:
             self.process.wait(5)
         except subprocess.TimeoutExpired:
@@ -199,6 +203,12 @@ class _Child:
         """End it now and give its socket back."""
         self.process.kill()
         self.process.wait()
+        self._hang_up()
+
+    def _hang_up(self) -> None:
+        # What was not sent yet goes nowhere.
+        with suppress(OSError):
+            self._stream.close()
         self._socket.close()
 
 

@@ -1,4 +1,6 @@
-"""Creates that are sent again: the same MS-RequestId with the same content gets the object of the first one (contract/api.md 1.3)."""
+"""Creates that are sent again: the same MS-RequestId with the same content gets the object of the first one
+(contract/api.md 1.3).
+"""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,9 +1,10 @@
 """One database, two kinds of transaction: reading and writing.
 
-SQLAlchemy Core, synchronous, in a small executor of our own: measured 1.4 to 2.1 times as fast as the asynchronous drivers, and one
-code path for requests, workflow steps and the command line (facts/stack.md, docs/adr/0003).
+SQLAlchemy Core, synchronous, in a small executor of our own: measured 1.4 to 2.1 times as fast as the asynchronous
+drivers, and one code path for requests, workflow steps and the command line (facts/stack.md, docs/adr/0003).
 
-SQLite runs in WAL mode with one writer: writing transactions begin IMMEDIATE, so that two of them queue instead of failing half-way.
+SQLite runs in WAL mode with one writer: writing transactions begin IMMEDIATE, so that two of them queue instead of
+failing half-way.
 """
 
 import asyncio

@@ -111,8 +111,8 @@ def is_open_for_upload(connection: sa.Connection, blob_key: str) -> bool:
 def claim_step(connection: sa.Connection, submission_id: int, step: str) -> sa.Row[Any] | None:
     """Claim the running of a step: raises the fence, so that whoever claimed it before can no longer end it.
 
-    Returns the row (with the product's and the account's columns that the steps need), or None when the submission does not stand at
-    this step any more.
+    Returns the row (with the product's and the account's columns that the steps need), or None when the submission does
+    not stand at this step any more.
     """
     claimed = connection.execute(
         submissions.update()
@@ -161,10 +161,11 @@ def end_step(
     files: Iterable[tuple[str, str, str]] = (),
     now: datetime,
 ) -> bool:
-    """End a step: store its result, move the row by ``changes`` and publish ``files`` = (download type, blob key, file name).
+    """End a step: store its result, move the row by ``changes`` and publish ``files`` = (download type, blob key, file
+    name).
 
-    All in the caller's one transaction, and only when ``fence`` is still the one that claimed the step: False otherwise, and nothing
-    is stored.
+    All in the caller's one transaction, and only when ``fence`` is still the one that claimed the step: False
+    otherwise, and nothing is stored.
     """
     moved = connection.execute(
         submissions.update()

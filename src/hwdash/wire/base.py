@@ -1,7 +1,8 @@
 """How the JSON of the API is read and written (contract/api.md 1.4).
 
-Lenient on input: property names in any case, unknown properties ignored, ``null`` taken as absent where a default exists, ``""`` and the
-year-1 date taken as absent for dates. One form on output: exact camelCase, no ``null``, times in RFC 3339 UTC.
+Lenient on input: property names in any case, unknown properties ignored, ``null`` taken as absent where a default
+exists, ``""`` and the year-1 date taken as absent for dates. One form on output: exact camelCase, no ``null``, times in
+RFC 3339 UTC.
 """
 
 from datetime import UTC, datetime

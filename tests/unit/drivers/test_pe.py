@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from authenticode_oracle import compile_driver, osslsigncode, sign_image, signatory
+from authenticode_oracle import compiled_driver, osslsigncode, sign_image, signatory
 from hwdash.drivers.errors import ParseError
 from hwdash.drivers.pe import (
     MAX_IMAGE_SIZE,
@@ -23,9 +23,9 @@ from hwdash.drivers.pe import (
 )
 
 
-@pytest.fixture(scope="module")
-def driver(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    return compile_driver(tmp_path_factory.mktemp("driver")).read_bytes()
+@pytest.fixture
+def driver() -> bytes:
+    return compiled_driver()
 
 
 def opened(image: bytes) -> PeImage:

@@ -236,7 +236,7 @@ def _load(element: der.Element) -> x509.Certificate:
         # Names and times are parsed when they are asked for: ask here, where an error is still a ParseError.
         _ = certificate.subject.rfc4514_string(), certificate.issuer, certificate.not_valid_after_utc
         _ = certificate.not_valid_before_utc
-    except ValueError as error:
+    except (ValueError, x509.InvalidVersion, UnsupportedAlgorithm) as error:
         raise element.error(f"is not a certificate ({error})", "certificates") from None
     return certificate
 

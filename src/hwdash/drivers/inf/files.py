@@ -73,11 +73,11 @@ def source_files(inf: Inf, architecture: Architecture | None) -> Iterator[Source
                 yield file
 
 
-def copied_files(inf: Inf, directives: Iterable[Entry]) -> Iterator[CopiedFile]:
-    """The files of CopyFiles directives; a list that several of them name counts once, one that is not in this INF
-    yields nothing.
+def copied_files(inf: Inf, directives: Iterable[Entry], read: set[str] | None = None) -> Iterator[CopiedFile]:
+    """The files of CopyFiles directives. A list that several of them name counts once, one that is not in this INF
+    yields nothing. ``read`` holds the lower-case names of lists that were read before, and takes up the new ones.
     """
-    seen = set()
+    seen = set() if read is None else read
     for directive in directives:
         for target in inf.values(directive):
             if target.startswith("@"):

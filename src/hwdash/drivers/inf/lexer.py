@@ -3,7 +3,8 @@
 The rules are those of Windows' setup functions (install/general-syntax-rules-for-inf-files.md and
 facts/inf/inf_grammar.yaml):
 
-- lines end with LF; a CR is white space, as is every character that Unicode calls so; control-Z ends the file; ``;`` outside quotes starts a comment;
+- lines end with LF; a CR is white space, as is all that Unicode calls so; control-Z ends the file;
+- ``;`` outside quotes starts a comment, which runs to the end of the line;
 - ``[name]``: everything up to the first ``]`` is the name, as it stands;
 - ``key = a, b``, ``a, b``, ``a``: only an ``=`` before any comma splits off a key; keys may repeat and order counts;
 - ``"`` may open anywhere, ``""`` inside quotes is one quote, an open quote ends with its line;

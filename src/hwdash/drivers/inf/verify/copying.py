@@ -34,7 +34,7 @@ def inf_1110_copyinf_not_inf(case: Inspection) -> Iterator[Problem]:
 def inf_1199_syntax_newer_than_target(case: Inspection) -> Iterator[Problem]:
     """Windows copies into the driver store (DIRID 13) since 10.0.16299: older systems must not get the section."""
     for copy in case.copies:
-        if copy.install.serves_older and _dirid(copy) == _DRIVER_STORE:
+        if copy.install.is_device and copy.install.serves_older and _dirid(copy) == _DRIVER_STORE:
             message = (
                 f"[{copy.install.section}] copies {copy.file.destination} to DIRID 13, which Windows knows since "
                 "10.0.16299; the section serves older systems too."

@@ -54,6 +54,7 @@ class Install:
 
     section: str
     architecture: Architecture | None
+    is_device: bool
     serves_isolated: bool
     serves_older: bool
 
@@ -153,16 +154,19 @@ class Inspection:
                 architecture = target.architecture or "x86"
                 for device in devices(self.inf, manufacturer, models):
                     section = install_section(self.inf, device.install_section, architecture)
-                    install = self._install(section, architecture, target, starts) if section else None
+                    install = self._install(section, architecture, True, target, starts) if section else None
                     found.append(ListedDevice(device, architecture, install))
         return found
 
-    def _install(self, name: str, architecture: Architecture | None, target: TargetOS, starts: "_Starts") -> Install:
+    def _install(
+        self, name: str, architecture: Architecture | None, is_device: bool, target: TargetOS, starts: "_Starts"
+    ) -> Install:
         section = self.inf.section(name)
         until = _until(target, starts)
         return Install(
             section=section.name if section is not None else name,
             architecture=architecture,
+            is_device=is_device,
             serves_isolated=until is None or until > ISOLATION_SINCE,
             serves_older=_oldest(target) < DRIVER_STORE_SINCE,
         )
@@ -182,10 +186,8 @@ class Inspection:
                 target = TargetOS.parse(decoration) if dot else TargetOS()
                 if target is not None:
                     present.append((section.name, target))
-        targets = [target for _, target in present]
-        return [
-            Install(name, target.architecture, _oldest(target), _until(target, targets)) for name, target in present
-        ]
+        starts = _starts(target for _, target in present)
+        return [self._install(name, target.architecture, False, target, starts) for name, target in present]
 
     @cached_property
     def installs(self) -> list[Install]:
@@ -269,19 +271,15 @@ class Inspection:
     def copies(self) -> list[Copy]:
         """The files that the CopyFiles directives of each install section and its parts name."""
         found = []
-        seen: set[tuple[object, ...]] = set()
+        # Many install sections share one list: it is looked at once for each way of using it.
+        read: dict[tuple[object, ...], set[str]] = defaultdict(set)
         for install in self.installs:
             parts = list(self.parts(install))
             is_complete = not any(self.leans_on_included(part) for part in parts)
-            for part in parts:
-                for directive in self.inf.entries(part, "CopyFiles"):
-                    names = tuple(self.inf.substitute(name).lower() for name in self.inf.values(directive))
-                    # Many install sections share one list: it is looked at once for each way of using it.
-                    use = (names, install.architecture, install.serves_isolated, install.serves_older, is_complete)
-                    if use not in seen:
-                        seen.add(use)
-                        for file in copied_files(self.inf, [directive]):
-                            found.append(Copy(file, destination(self.inf, file.file_list), install, is_complete))
+            use = (install.architecture, install.is_device, install.serves_isolated, install.serves_older, is_complete)
+            directives = [entry for part in parts for entry in self.inf.entries(part, "CopyFiles")]
+            for file in copied_files(self.inf, directives, read[use]):
+                found.append(Copy(file, destination(self.inf, file.file_list), install, is_complete))
         return found
 
 

@@ -1,0 +1,42 @@
+"""``hwdash serve`` that kills itself, with SIGKILL, at two places of each step: before its effect, and after it but before its commit.
+
+Run by test_survives_being_killed.py in the place of ``hwdash serve``. Each place kills once: a file in the folder named by the variable
+KILLED remembers it.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from hwdash.cli.main import cli
+from hwdash.pipeline import submission
+from hwdash.pipeline.work import Done, Waiting, Work
+
+REMEMBERED = Path(os.environ["KILLED"])
+
+
+def kill_once(place: str) -> None:
+    mark = REMEMBERED / place
+    if not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def killed_around(step: str, run: Callable[[Work], Done | Waiting]) -> Callable[[Work], Done | Waiting]:
+    def killed(work: Work) -> Done | Waiting:
+        kill_once(f"{step}-before")
+        done = run(work)
+        kill_once(f"{step}-after")
+        return done
+
+    return killed
+
+
+if __name__ == "__main__":
+    steps: dict[str, Any] = submission.STEPS
+    for name in list(steps):
+        steps[name] = killed_around(name, steps[name])
+    cli(["serve", *sys.argv[1:]])
