@@ -6,36 +6,40 @@ docs/reference/settings.md lists them; a test holds the page and this file equal
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 DEFAULT_PORT = 8443
+DEFAULT_URL = f"https://localhost:{DEFAULT_PORT}"
 
 
 class SettingsError(Exception):
     """A setting cannot be used. The message names it, its place and what it must be."""
 
 
-def _setting(default: Any, meaning: str) -> Any:
-    return field(default=default, metadata={"meaning": meaning})
-
-
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What the service needs to know before it starts."""
 
-    data: Path = _setting(Path("hwdash-data"), "the data folder: database, blobs, keys, work in progress")
-    database_url: str = _setting("", "SQLAlchemy URL; empty: SQLite in the data folder")
-    public_url: str = _setting(
-        f"https://localhost:{DEFAULT_PORT}", "the address that clients use; links and upload URLs are built from it"
-    )
-    clamd: str = _setting("", "clamd's address, unix:/PATH or tcp:HOST:PORT; empty: scan with yara-x")
-    yara_rules: str = _setting("", "a folder of *.yar files used beside the built-in rules")
-    child_memory_mb: int = _setting(1024, "address space of the process that parses a package, in MB")
-    child_seconds: int = _setting(600, "wall time of one run of that process, in seconds")
-    max_package_mb: int = _setting(2048, "largest package that can be uploaded, in MB")
-    signature_url: str = _setting("", "the URL written into signatures as more information; empty: none")
+    data: Path = Path("hwdash-data")
+    """The data folder: database, blobs, keys, work in progress."""
+    database_url: str = ""
+    """SQLAlchemy URL of the database; empty: SQLite in the data folder."""
+    public_url: str = DEFAULT_URL
+    """The address that clients use; links and upload URLs are built from it."""
+    clamd: str = ""
+    """clamd's address, unix:/PATH or tcp:HOST:PORT; empty: scan with yara-x."""
+    yara_rules: str = ""
+    """A folder of *.yar files that are used beside the built-in rules."""
+    child_memory_mb: int = 1024
+    """Address space of the process that parses a package, in MB."""
+    child_seconds: int = 600
+    """Wall time of one run of that process, in seconds."""
+    max_package_mb: int = 2048
+    """The largest package that can be uploaded, in MB."""
+    signature_url: str = ""
+    """The URL that signatures name for more information; empty: none."""
 
     @property
     def database(self) -> str:
@@ -45,36 +49,37 @@ class Settings:
 
 def load_settings(data: Path | None = None, environment: Mapping[str, str] = os.environ) -> Settings:
     """Read the settings. ``data`` wins over HWDASH_DATA. Raises SettingsError."""
-    folder = data or Path(environment.get("HWDASH_DATA") or Settings().data)
-    folder = folder.absolute()
-    values: dict[str, Any] = {}
-    known = {each.name: each for each in fields(Settings)}
-    file = folder / "hwdash.toml"
-    if file.exists():
-        try:
-            written = tomllib.loads(file.read_text("utf-8"))
-        except (OSError, ValueError) as error:
-            raise SettingsError(f"{file}: {error}") from error
-        for name, value in written.items():
-            if name not in known or name == "data":
-                raise SettingsError(f"{file}: there is no setting {name}; there are {', '.join(sorted(known))}")
-            values[name] = value
-    for name in known:
-        if (value := environment.get(f"HWDASH_{name.upper()}")) is not None and name != "data":
-            values[name] = value
-    for name, value in values.items():
-        default = known[name].default
-        if isinstance(default, int):
-            try:
-                values[name] = int(value)
-            except (TypeError, ValueError):
-                raise SettingsError(f"{name} must be a whole number, not {value!r}") from None
-            if values[name] <= 0:
-                raise SettingsError(f"{name} must be more than 0, not {value!r}")
-        elif not isinstance(value, str):
-            raise SettingsError(f"{name} must be text, not {value!r}")
-    if "public_url" in values:
-        values["public_url"] = values["public_url"].rstrip("/")
-        if not values["public_url"].startswith(("https://", "http://")):
-            raise SettingsError(f"public_url must begin with https:// or http://, not {values['public_url']!r}")
-    return Settings(data=folder, **values)
+    folder = (data or Path(environment.get("HWDASH_DATA") or Settings().data)).absolute()
+    names = [each.name for each in fields(Settings) if each.name != "data"]
+    values = _from_file(folder / "hwdash.toml", names)
+    for name in names:
+        if (variable := f"HWDASH_{name.upper()}") in environment:
+            values[name] = environment[variable]
+    return Settings(data=folder, **{name: _checked(name, value) for name, value in values.items()})
+
+
+def _from_file(file: Path, names: list[str]) -> dict[str, Any]:
+    try:
+        values = tomllib.loads(file.read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{file}: {error}") from error
+    if unknown := [name for name in values if name not in names]:
+        raise SettingsError(f"{file}: there is no setting {', '.join(unknown)}; there are {', '.join(names)}")
+    return values
+
+
+def _checked(name: str, value: object) -> Any:
+    """The value in the type that its setting has. Environment variables are text, also for numbers."""
+    if isinstance(getattr(Settings(), name), int):
+        if not isinstance(value, int | str) or isinstance(value, bool) or not str(value).isdecimal() or int(value) <= 0:
+            raise SettingsError(f"{name} must be a whole number above 0, not {value!r}")
+        return int(value)
+    if not isinstance(value, str):
+        raise SettingsError(f"{name} must be text, not {value!r}")
+    if name == "public_url":
+        value = value.rstrip("/")
+        if not value.startswith(("https://", "http://")):
+            raise SettingsError(f"public_url must begin with https:// or http://, not {value!r}")
+    return value

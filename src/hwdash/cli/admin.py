@@ -8,8 +8,7 @@ import click
 import sqlalchemy as sa
 from cryptography import x509
 
-from hwdash.cli.main import Exit
-from hwdash.cli.output import print_json, refuse
+from hwdash.cli.output import Exit, Refused, print_json, refuse
 from hwdash.cli.service_options import data_option, existing_service, told_plainly
 from hwdash.clock import system_clock
 from hwdash.storage.accounts import (
@@ -47,7 +46,8 @@ def _account(connection: sa.Connection, wanted: int | None) -> int:
         return known[0]
     if wanted in known:
         return wanted
-    refuse(f"Name the account with --account: there are {', '.join(map(str, known)) or 'none'}.", Exit.USAGE)
+    known_ids = ", ".join(map(str, known)) or "none"
+    raise Refused(f"Name the account with --account: there are {known_ids}.", Exit.USAGE)
 
 
 def _certificate(file: Path) -> x509.Certificate:

@@ -11,8 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
-from hwdash.cli.main import Exit
-from hwdash.cli.output import refuse
+from hwdash.cli.output import Exit, refuse
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 import hwdash
-from hwdash.cli.output import refuse, say
+from hwdash.cli.output import Refused, refuse, say
 from hwdash.cli.package import build_cabinet, sign_file, write_development_certificate
 from hwdash.cli.verification import verify_signed_package
 
@@ -25,8 +25,8 @@ SIGNATURES = ("WINDOWS_v100_X64_GE_FULL", "WINDOWS_v100_X64_NI_FULL")
 STOP_SECONDS = 20
 
 WORTH = (
-    "What this signature is worth: it is this machine's own CA's, not Microsoft's: Windows loads the driver in test-signing mode or where a policy "
-    "of yours trusts that CA; with Secure Boot and no such policy it does not."
+    "What this signature is worth: it is this machine's own CA's, not Microsoft's: Windows loads the driver in "
+    "test-signing mode or where a policy of yours trusts that CA; with Secure Boot and no such policy it does not."
 )
 
 
@@ -101,7 +101,7 @@ def sample_driver() -> Path:
     ):
         if folder.is_dir():
             return folder
-    refuse("The sample driver is not installed with this hwdash: run the demo from a checkout.")
+    raise Refused("The sample driver is not installed with this hwdash: run the demo from a checkout.")
 
 
 def _sign(unsigned: Path, package: Path, certificate: Path, key: Path) -> None:

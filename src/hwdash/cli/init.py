@@ -5,8 +5,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from hwdash.cli.main import Exit
-from hwdash.cli.output import print_json, refuse
+from hwdash.cli.output import Exit, print_json, refuse
 from hwdash.cli.service_options import data_option, settings_of, told_plainly
 from hwdash.clock import system_clock
 from hwdash.server.setup import AlreadyMade, make_service

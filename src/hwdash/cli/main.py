@@ -2,11 +2,11 @@
 
 import importlib
 import sys
-from typing import ClassVar
 
 import click
 
 from hwdash import __version__
+from hwdash.cli.output import Refused
 
 
 class LazyGroup(click.Group):
@@ -41,15 +41,6 @@ class LazyGroup(click.Group):
             formatter.write_dl(rows)
 
 
-class Exit:
-    """The exit codes (docs/reference/command-line.md)."""
-
-    REFUSED: ClassVar[int] = 1
-    USAGE: ClassVar[int] = 2
-    UNREACHABLE: ClassVar[int] = 3
-    UNAUTHORISED: ClassVar[int] = 4
-
-
 COMMANDS = {
     "demo": ("hwdash.cli.demo", "demo", "Take a sample driver from unsigned to signed, on this machine."),
     "init": ("hwdash.cli.init", "init", "Make a new service: data folder, keys, first account and application."),
@@ -75,6 +66,9 @@ def main() -> None:
     except click.Abort:
         click.echo("stopped", err=True)
         sys.exit(130)
+    except Refused as refusal:
+        refusal.show()
+        sys.exit(refusal.code)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

@@ -5,24 +5,32 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import IntEnum
 from typing import Any, NoReturn
 
 import click
 
-from hwdash.cli.main import Exit
+
+class Exit(IntEnum):
+    """The exit codes (docs/reference/command-line.md)."""
+
+    REFUSED = 1
+    USAGE = 2
+    UNREACHABLE = 3
+    UNAUTHORISED = 4
 
 
 class Refused(click.ClickException):
     """Ends the command with a sentence and an exit code."""
 
-    def __init__(self, message: str, exit_code: int = Exit.REFUSED) -> None:
+    def __init__(self, message: str, code: int = Exit.REFUSED) -> None:
         super().__init__(message)
-        self.exit_code = exit_code
+        self.code = code
 
 
-def refuse(message: str, exit_code: int = Exit.REFUSED) -> NoReturn:
+def refuse(message: str, code: int = Exit.REFUSED) -> NoReturn:
     """End the command with a sentence and an exit code."""
-    raise Refused(message, exit_code)
+    raise Refused(message, code)
 
 
 def say(text: str) -> None:

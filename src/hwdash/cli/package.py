@@ -10,8 +10,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 
-from hwdash.cli.main import Exit
-from hwdash.cli.output import print_json, refuse
+from hwdash.cli.output import Exit, print_json, refuse
 from hwdash.clock import system_clock
 from hwdash.drivers.authenticode import sign_cabinet, verify_cabinet
 from hwdash.drivers.cab import Cabinet, CabinetLimits

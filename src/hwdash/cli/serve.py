@@ -13,7 +13,7 @@ from hwdash.cli.service_options import data_option, existing_service, told_plain
 from hwdash.clock import system_clock
 from hwdash.server.app import create_service
 from hwdash.server.setup import tls_files
-from hwdash.settings import DEFAULT_PORT, Settings
+from hwdash.settings import DEFAULT_PORT, DEFAULT_URL, Settings
 
 BACKLOG = 512
 
@@ -92,7 +92,6 @@ def _listen(host: str, port: int) -> socket.socket:
 
 def _public_url(settings: Settings, port: int, *, no_tls: bool) -> str:
     """The configured public URL; without one, this machine's own name for the port that was taken."""
-    default = Settings().public_url
-    if settings.public_url != default:
+    if settings.public_url != DEFAULT_URL:
         return settings.public_url
     return f"{'http' if no_tls else 'https'}://localhost:{port}"

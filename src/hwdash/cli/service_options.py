@@ -7,8 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-from hwdash.cli.main import Exit
-from hwdash.cli.output import refuse
+from hwdash.cli.output import Exit, refuse
 from hwdash.pipeline.confinement import IsolationUnavailable
 from hwdash.settings import Settings, SettingsError, load_settings
 from hwdash.signing.errors import SigningError

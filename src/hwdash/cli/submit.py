@@ -11,8 +11,7 @@ from typing import Any
 import click
 
 from hwdash.cli.connection import Connection, load_connection, profile_option
-from hwdash.cli.main import Exit
-from hwdash.cli.output import print_json, progress_bar, refuse, say
+from hwdash.cli.output import Exit, print_json, progress_bar, refuse, say
 from hwdash.sdk.auth import ClientSecret
 from hwdash.sdk.client import HardwareClient
 from hwdash.sdk.errors import ApiError, AuthenticationError, SdkError, SubmissionFailed, TransportError

@@ -46,7 +46,8 @@ def check_create(
     if initial != (LAST_STEP, WorkflowState.COMPLETED):
         raise DomainError(
             Code.REQUEST_INVALID_FOR_CURRENT_STATE,
-            "A derived submission needs an initial one that has finished successfully; wait for it, or use another product.",
+            "A derived submission needs an initial one that has finished successfully; wait for it, or use another "
+            "product.",
         )
 
 

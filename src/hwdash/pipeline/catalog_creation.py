@@ -18,10 +18,13 @@ OS_ATTRIBUTE = "2:10.0"
 
 
 def run(work: Work) -> Done:
-    """Result: {"folder", "when", "catalogs": [{"path", "stored", "listId", "sha256" (of the trust list), "members"}]}."""
+    """Result: {"folder", "when", "catalogs": [{"path", "stored", "listId", "sha256", "members"}]}.
+
+    ``sha256`` is of the trust list, ``members`` their number.
+    """
     prepared = work.results["preparation"]
     folder = work.fresh_folder("catalogs")
-    catalogs = []
+    catalogs: list[dict[str, Any]] = []
     for bundle in prepared["bundles"]:
         members = [
             CatalogMember(

@@ -14,8 +14,9 @@ def run(work: Work) -> Done:
     if work.test_harness != "attestation" and not work.attributes.get("isTestSign"):
         raise StepFailed(
             [
-                f"ERROR package.kind: {work.package_name}: packages of the {work.test_harness.upper()} (.hlkx, .hckx) cannot be read by this "
-                "release. Create the product with testHarness Attestation and upload a signed cabinet."
+                f"ERROR package.kind in {work.package_name}: packages of the {work.test_harness.upper()} (.hlkx, .hckx) "
+                "cannot be read by this release. Create the product with testHarness Attestation and upload a signed "
+                "cabinet."
             ]
         )
     inspected = work.in_child("inspection:inspect_package", {})
@@ -38,7 +39,6 @@ def run(work: Work) -> Done:
 def _certificate_findings(work: Work, signer: dict[str, str] | None) -> list[Finding]:
     """dashboard.md 10, 11 and 43: any registered certificate may sign; an EV one must be registered and valid."""
     findings = []
-    now = work.now.isoformat()
     if signer is not None:
         registered = work.certificates.get(signer["thumbprint"])
         if registered is None:
@@ -46,23 +46,25 @@ def _certificate_findings(work: Work, signer: dict[str, str] | None) -> list[Fin
                 Finding(
                     rule="package.signer-not-registered",
                     level="error",
-                    message=f"SignatureValidationFailed: the package is signed by {signer['subject']} (SHA-256 {signer['thumbprint']}), "
-                    "which is not registered with this account.",
-                    remedy="Sign the package with a registered certificate, or have this one registered: hwdash admin certificate add FILE.",
+                    message=f"SignatureValidationFailed: the package is signed by {signer['subject']} "
+                    f"(SHA-256 {signer['thumbprint']}), which is not registered with this account.",
+                    remedy="Sign the package with a registered certificate, or have this one registered: "
+                    "hwdash admin certificate add FILE.",
                     file=work.package_name,
                 )
             )
-        elif registered["notAfter"] <= now:
+        elif registered.not_after <= work.now:
             findings.append(
                 Finding(
                     rule="package.signer-expired",
                     level="error",
-                    message=f"SignatureValidationFailed: the certificate of {registered['subject']} expired on {registered['notAfter']}.",
+                    message=f"SignatureValidationFailed: the certificate of {registered.subject} expired on "
+                    f"{registered.not_after:%Y-%m-%d}.",
                     remedy="Register a valid certificate and sign the package with it.",
                     file=work.package_name,
                 )
             )
-    if not any(each["kind"] == "ev" and each["notAfter"] > now for each in work.certificates.values()):
+    if not any(each.kind == "ev" and each.not_after > work.now for each in work.certificates.values()):
         findings.append(
             Finding(
                 rule="account.no-ev-certificate",

@@ -7,8 +7,14 @@ from typing import Any
 from hwdash.pipeline.work import Work
 
 WORTH = (
-    "This package is signed by the certificate authority of this hwdash service, not by Microsoft. It loads on machines in test-signing mode "
-    "or where an organisation's own policy trusts this authority; Windows with Secure Boot loads new kernel drivers only with Microsoft's signature."
+    "This package is signed by the certificate authority of this hwdash service, not by Microsoft. It loads on "
+    "machines in test-signing mode or where an organisation's own policy trusts this authority; Windows with Secure "
+    "Boot loads new kernel drivers only with Microsoft's signature."
+)
+
+STYLE = (
+    "body{font:1rem/1.5 system-ui;margin:2rem auto;max-width:60rem;padding:0 1rem}"
+    "th{text-align:left;vertical-align:top;padding-right:2rem;white-space:nowrap}td{overflow-wrap:anywhere}"
 )
 
 
@@ -41,10 +47,9 @@ def certification_report(work: Work) -> str:
     body = "".join(f"<tr><th scope=row>{_text(name)}</th><td>{_text(value)}</td></tr>" for name, value in rows)
     warnings = "".join(f"<li>{_text(each)}</li>" for each in findings) or "<li>none</li>"
     return (
-        '<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content="width=device-width">'
+        "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
         f"<title>Certification report {work.submission_id}</title>"
-        "<style>body{font:1rem/1.5 system-ui;margin:2rem auto;max-width:60rem;padding:0 1rem}th{text-align:left;vertical-align:top;"
-        "padding-right:2rem;white-space:nowrap}td{overflow-wrap:anywhere}</style>"
+        f"<style>{STYLE}</style>"
         f"<h1>Certification report</h1><p><strong>{_text(WORTH)}</strong></p><table>{body}</table>"
         f"<h2>Warnings</h2><ul>{warnings}</ul></html>\n"
     )

@@ -46,8 +46,8 @@ STEPS: dict[str, Callable[[Work], Done | Waiting]] = {
 
 ERROR_REPORT = "errorReport"
 GIVEN_UP = (
-    "The service could not finish this step although it tried for a while. Nothing is known to be wrong with the package; "
-    "the operator finds the reason in the service's log."
+    "The service could not finish this step although it tried for a while. Nothing is known to be wrong with the "
+    "package; the operator finds the reason in the service's log."
 )
 
 
@@ -110,10 +110,7 @@ class SubmissionWorkflow:
             policy=row.policy,
             package_blob=row.package_blob,
             package_version=row.package_version,
-            certificates={
-                each.thumbprint: {"kind": each.kind, "subject": each.subject, "notAfter": each.not_after.isoformat()}
-                for each in signing_certificates_of(connection, row.account_id)
-            },
+            certificates={each.thumbprint: each for each in signing_certificates_of(connection, row.account_id)},
             results=step_results(connection, row.id),
             fence=row.fence,
             now=self._resources.clock(),

@@ -30,7 +30,8 @@ def run(work: Work) -> Done:
                         rule="package.signature-not-served",
                         level="warning" if served else "error",
                         message=f"No INF of the package offers a device to {code}.",
-                        remedy="Add a [Manufacturer] decoration for its architecture and version, or request another signature.",
+                        remedy="Add a [Manufacturer] decoration for its architecture and version, or request another "
+                        "signature.",
                     )
                 )
     refuse_errors(findings)

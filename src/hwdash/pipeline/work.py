@@ -13,6 +13,7 @@ from hwdash.drivers.findings import Finding
 from hwdash.pipeline.child import ChildFailed, ChildLimits, run_in_child
 from hwdash.settings import Settings
 from hwdash.signing.process import SignerProcess
+from hwdash.storage.accounts import SigningCertificate
 from hwdash.storage.blobs import BlobStore
 
 MESSAGES_SHOWN = 100
@@ -60,8 +61,8 @@ class Work:
     """The account's policy."""
     package_blob: str
     package_version: str
-    certificates: dict[str, dict[str, Any]]
-    """The account's registered signing certificates by thumbprint: {"kind", "subject", "notAfter"}."""
+    certificates: dict[str, SigningCertificate]
+    """The account's registered signing certificates by thumbprint."""
     results: dict[str, Any]
     """The results of the steps before this one."""
     fence: int
@@ -116,8 +117,8 @@ class Work:
             except ChildFailed as failure:
                 # It may have been the machine; a second time it is the package and a defect of ours.
                 if not tries_left:
-                    message = f"ERROR package.unreadable: {self.package_name}: {failure}. This is a defect of hwdash: please report it."
-                    raise StepFailed([message]) from failure
+                    defect = f"{self.package_name}: {failure}. This is a defect of hwdash: please report it."
+                    raise StepFailed([f"ERROR package.unreadable: {defect}"]) from failure
             else:
                 return answer
         raise AssertionError("unreachable")

@@ -142,7 +142,8 @@ def _names(certificate: x509.Certificate, name: str, value: object) -> bool:
         return False
     try:
         if name == "x5c":
-            given = sha256(base64.b64decode(value, validate=True)).digest()
+            # msal leaves PEM's line breaks in it.
+            given = sha256(base64.b64decode("".join(value.split()), validate=True)).digest()
         else:
             given = base64.urlsafe_b64decode(value + "=" * (-len(value) % 4))
     except binascii.Error:

@@ -278,7 +278,7 @@ class BlobEndpoint:
             chunk = bytearray(min(READ_CHUNK, end - start))
             try:
                 count = reader.preadv(memoryview(chunk), start, RWF_NOWAIT)
-            except BlockingIOError:
+            except OSError:  # not in the cache, or a file system that cannot tell
                 count = await self._thread(reader.preadv, memoryview(chunk), start)
             start += count
             yield chunk if count == len(chunk) else chunk[:count]

@@ -130,7 +130,8 @@ def authorize(connection: sa.Connection, identity: tuple[str, str], roles: Colle
     if Role.MANAGER not in held:
         raise DomainError(
             Code.FORBIDDEN,
-            "The application does not hold the Manager role in its account. An administrator adds it: hwdash admin app roles.",
+            "The application does not hold the Manager role in its account. An administrator adds it: "
+            "hwdash admin app roles.",
         )
     if held.isdisjoint(roles):
         wanted = " or ".join(sorted(roles)) if len(roles) < 4 else "a hardware role"

@@ -51,7 +51,10 @@ def _absent_date(value: object) -> object:
 def _in_utc(value: datetime | None) -> datetime | None:
     if value is None:
         return None
-    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    try:
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("lies outside the years 1 to 9999 in UTC") from error
 
 
 def _truncate_ticks(value: object) -> object:
@@ -70,7 +73,7 @@ def _rfc3339(value: datetime | None) -> str | None:
 def _read_date(value: object) -> object:
     value = _truncate_ticks(_absent_date(value))
     if isinstance(value, int | float) and not isinstance(value, bool):
-        raise ValueError("a date is text such as 2026-11-23T00:00:00Z, not a number")
+        raise ValueError("a date is text such as 2026-11-23T00:00:00Z, not a number")  # noqa: TRY004 - collected by pydantic
     return value
 
 

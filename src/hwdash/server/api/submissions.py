@@ -145,8 +145,8 @@ def _commit(
         name = package_name(submission_id, product.test_harness)
         raise DomainError(
             Code.INVALID_INPUT,
-            f"No package has been uploaded: {name} is {'empty' if uploaded else 'not there'}. Upload it to the URL of the "
-            "initialPackage download, then commit again.",
+            f"No package has been uploaded: {name} is {'empty' if uploaded else 'not there'}. Upload it to the URL of "
+            "the initialPackage download, then commit again.",
             [("downloads.initialPackage", "The package is missing.")],
         )
     if not mark_committed(

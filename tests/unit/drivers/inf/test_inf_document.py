@@ -103,7 +103,7 @@ def test_a_section_name_is_what_stands_between_the_brackets() -> None:
 
 
 def test_a_section_without_a_closing_bracket_is_an_error_with_its_line() -> None:
-    with pytest.raises(ParseError, match="line 2: .*']'") as error:
+    with pytest.raises(ParseError, match=r"line 2: .*'\]'") as error:
         parse("[a]\n[b")
     assert error.value.line == 2
 

@@ -49,11 +49,10 @@ def test_decorations_are_read(text: str, target: TargetOS) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "amd64", "NTppc", "NTamd64.", "NT$ARCH$", "NTamd64.10.0...16299.1", "NTamd64.ten", "NTamd64.-1", "NT.1٢"],
+    ["", "amd64", "NTppc", "NT$ARCH$", "NTamd64.10.0...16299.1", "NTamd64.ten", "NTamd64.-1", "NT.1٢"],
 )
 def test_other_text_is_not_a_decoration(text: str) -> None:
-    parsed = TargetOS.parse(text)
-    assert parsed is None or (text == "NTamd64." and parsed == TargetOS("amd64"))
+    assert TargetOS.parse(text) is None
 
 
 def chosen(decorations: str, code: str) -> str | None:
