@@ -5,6 +5,7 @@ Nothing here is a fake. The service is made by ``hwdash init`` and run by ``hwda
 
 import json
 import os
+import ssl
 import subprocess
 import sys
 import time
@@ -165,7 +166,7 @@ class ApiClient:
 
     def __init__(self, url: str, ca: str, tenant_id: str, client_id: str, client_secret: str) -> None:
         self.url = url
-        self.http = httpx.Client(base_url=url, verify=ca, timeout=60)
+        self.http = httpx.Client(base_url=url, verify=ssl.create_default_context(cafile=ca), timeout=60)
         answer = self.http.post(
             f"/{tenant_id}/oauth2/token",
             data={

@@ -1,7 +1,7 @@
-"""``hwdash serve`` that kills itself, with SIGKILL, at two places of each step: before its effect, and after it but before its commit.
+"""``hwdash serve`` that kills itself, with SIGKILL, at two places of each step.
 
-Run by test_survives_being_killed.py in the place of ``hwdash serve``. Each place kills once: a file in the folder named by the variable
-KILLED remembers it.
+Once before the step's effect, and once after it but before its commit. Run by test_survives_being_killed.py in the
+place of ``hwdash serve``. Each place kills once: a file in the folder named by the variable KILLED remembers it.
 """
 
 import os

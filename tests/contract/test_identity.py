@@ -370,7 +370,9 @@ def test_instance_discovery_names_this_service_only(service: Service) -> None:
     assert document["metadata"] == [{"preferred_network": host, "preferred_cache": host, "aliases": [host]}]
     found = service.http.get(document["tenant_discovery_endpoint"]).json()
     assert found["issuer"] == f"{service.url}/{service.tenant}/v2.0"
-    assert service.http.get("/common/discovery/instance").status_code == 200
+    for nonsense in ("", "https://[", "///", "\0"):
+        asked = {"authorization_endpoint": nonsense}
+        assert service.http.get("/common/discovery/instance", params=asked).status_code == 200
 
 
 @pytest.mark.parametrize("tenant", [NOBODY, "common", "contoso.onmicrosoft.com", "%00"])
@@ -496,6 +498,9 @@ def test_an_assertion_says_itself_who_the_client_is(service: Service) -> None:
         ({"exp": "tomorrow"}, 700024),
         ({"exp": True}, 700024),
         ({"exp": 1e308}, 700024),
+        ({"exp": 10**400}, 700024),
+        ({"exp": float("nan")}, 700024),
+        ({"exp": -1}, 700024),
         ({"nbf": 4_000_000_000.5}, 700024),
         ({"nbf": "now"}, 700024),
     ],
@@ -557,6 +562,13 @@ def test_an_assertion_with_another_algorithm_is_refused(service: Service, algori
     _, payload, signature = service.assertion().split(".")
     for each in (f"{head}.{payload}.{signature}", f"{head}.{payload}."):
         refused(service.by_assertion(each), 401, "invalid_client", 700027)
+
+
+@pytest.mark.parametrize("extra", [{"crit": 1}, {"crit": [[]]}, {"crit": None}, {"b64": False}])
+def test_an_assertion_with_extensions_is_refused(service: Service, extra: dict[str, object]) -> None:
+    head = base64.urlsafe_b64encode(json.dumps({"alg": "RS256", **extra}).encode()).decode().rstrip("=")
+    _, payload, signature = service.assertion().split(".")
+    refused(service.by_assertion(f"{head}.{payload}.{signature}"), 401, "invalid_client", 50027)
 
 
 def test_nothing_secret_reaches_the_logs(service: Service, caplog: pytest.LogCaptureFixture) -> None:

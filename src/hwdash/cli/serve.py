@@ -1,8 +1,10 @@
 """``hwdash serve``: run the service."""
 
 import logging
+import os
 import socket
 import ssl
+import sys
 from pathlib import Path
 
 import click
@@ -62,6 +64,10 @@ def serve(data: Path | None, host: str, port: int, no_tls: bool, log_level: str)
         server.run(sockets=[listening])
     if not server.started:
         refuse("the service did not start; the log above says why")
+    # A step that is still running is run again at the next start, as after a kill: do not wait for its thread.
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(0)
 
 
 class _Server(uvicorn.Server):

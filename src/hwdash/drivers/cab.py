@@ -5,8 +5,8 @@ facts/package-formats.md. One cabinet stands alone here: sets that span several 
 read; LZX and Quantum are refused by name.
 """
 
+import re
 import struct
-import unicodedata
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -371,43 +371,35 @@ class _FolderContent:
         return ParseError(message, source=self._cabinet.source, offset=position.at, field=field)
 
 
-_DEVICES: Final = frozenset(
-    ["CON", "PRN", "AUX", "NUL", "CLOCK$", "CONIN$", "CONOUT$"]
-    + [
-        port + digit
-        for port in ("COM", "LPT")
-        for digit in "0123456789\N{SUPERSCRIPT ONE}\N{SUPERSCRIPT TWO}\N{SUPERSCRIPT THREE}"
-    ]
+# What is wrong with a name whose separators are backslashes; the first that matches is told.
+_UNSAFE: Final = tuple(
+    (re.compile(pattern, re.IGNORECASE), reason)
+    for pattern, reason in (
+        (r"\A\Z", "is empty"),
+        (r"\A\\", "is an absolute path"),
+        (r":", "holds a colon (a drive letter or an alternate stream)"),
+        (r"[\x00-\x1f\x7f-\x9f]", "holds a control character"),
+        (r"\\(?:\\|\Z)", "has an empty component"),
+        (r"(?:\A|\\)\.{1,2}(?:\\|\Z)", "has a component '.' or '..'"),
+        (r"[. ](?:\\|\Z)", "has a component that ends in a dot or a blank"),
+        (r"""[<>"|?*]""", "holds a character that Windows forbids"),
+        (
+            r"(?:\A|\\)(?:CON|PRN|AUX|NUL|CLOCK\$|CONIN\$|CONOUT\$|(?:COM|LPT)[0-9\xb9\xb2\xb3]) *(?:[.\\]|\Z)",
+            "has a component that is a DOS device",
+        ),
+    )
 )
 
 
 def unsafe_name(name: str) -> str | None:
     """Why a stored name must not become a path to unpack to, on Windows or here; None when it may."""
-    if not name:
-        return "is empty"
-    if name[0] in "\\/":
-        return "is an absolute path"
-    if ":" in name:
-        return "holds a colon (a drive letter or an alternate stream)"
-    if any(unicodedata.category(character) in ("Cc", "Cs") for character in name):
-        return "holds a control character"
-    for component in name.replace("/", "\\").split("\\"):
-        if reason := _unsafe_component(component):
+    path = name.replace("/", "\\")
+    for pattern, reason in _UNSAFE:
+        if pattern.search(path):
             return reason
+    if max(len(component.encode("utf-8", "replace")) for component in path.split("\\")) > 255:
+        return "has a component longer than 255 bytes"
     return None
-
-
-def _unsafe_component(component: str) -> str | None:
-    stem = component.partition(".")[0].rstrip(" ").upper()
-    rules = (
-        (not component, "has an empty component"),
-        (component in (".", ".."), f"has a component {component!r}"),
-        (component[-1:] in (".", " "), f"has a component that ends in a dot or a blank: {component!r}"),
-        (not set(component).isdisjoint('<>"|?*'), f"holds a character that Windows forbids: {component!r}"),
-        (stem in _DEVICES, f"has a component that is a DOS device: {component!r}"),
-        (len(component.encode("utf-8")) > 255, "has a component longer than 255 bytes"),
-    )
-    return next((reason for broken, reason in rules if broken), None)
 
 
 def duplicate_names(files: Iterable[CabinetFile]) -> list[tuple[str, str]]:

@@ -26,11 +26,14 @@ QUEUE = "submissions"
 # DBOS.patch.
 APPLICATION_VERSION = "1"
 EXECUTOR_ID = "hwdash"
-# 1 s, 2 s, 4 s ... about 17 minutes in all.
+# Pauses of 1 s, 2 s, 4 s ...: about 17 minutes in all.
 ATTEMPTS = 11
+FIRST_PAUSE_SECONDS = 1.0
 # A workflow that was found unfinished this often at start-up is left for an operator.
 RECOVERIES = 1000
 POLLING_SECONDS = 0.1
+# What a step gets to end in when the service is stopped; a longer one is run again at the next start.
+GRACE_SECONDS = 5
 
 
 class Outcome(StrEnum):
@@ -51,6 +54,9 @@ class _Running:
 
     run_step: RunStep
     give_up: GiveUp
+    attempts: int
+    first_pause: float
+    under_way = 0
 
 
 @DBOS.workflow(name=WORKFLOW, max_recovery_attempts=RECOVERIES)
@@ -61,8 +67,8 @@ def _submission_workflow(submission_id: int, steps: list[str]) -> str:
                 {
                     "name": step,
                     "retries_allowed": True,
-                    "max_attempts": ATTEMPTS,
-                    "interval_seconds": 1.0,
+                    "max_attempts": _Running.attempts,
+                    "interval_seconds": _Running.first_pause,
                     "backoff_rate": 2.0,
                 },
                 _step,
@@ -78,11 +84,14 @@ def _submission_workflow(submission_id: int, steps: list[str]) -> str:
 
 
 def _step(submission_id: int, step: str) -> str:
+    _Running.under_way += 1
     try:
         return str(_Running.run_step(submission_id, step))
     except Exception:
         log.exception("submission %d: %s did not go through, and will be tried again", submission_id, step)
         raise
+    finally:
+        _Running.under_way -= 1
 
 
 def _gave_up(submission_id: int, step: str) -> None:
@@ -108,13 +117,23 @@ class Engine:
     """The workflows of this process. One a process: DBOS keeps its state in the process."""
 
     def __init__(
-        self, database: Database, *, run_step: RunStep, give_up: GiveUp, steps: Sequence[str], concurrency: int = 2
+        self,
+        database: Database,
+        *,
+        run_step: RunStep,
+        give_up: GiveUp,
+        steps: Sequence[str],
+        concurrency: int = 2,
+        attempts: int = ATTEMPTS,
+        first_pause: float = FIRST_PAUSE_SECONDS,
     ) -> None:
         self._database = database
         self._steps = list(steps)
         self._concurrency = concurrency
         _Running.run_step = run_step
         _Running.give_up = give_up
+        _Running.attempts = attempts
+        _Running.first_pause = first_pause
         self._engine = _workflow_engine(database)
         self._client: DBOSClient | None = None
 
@@ -164,4 +183,4 @@ class Engine:
         if self._client is not None:
             self._client.destroy()
             self._client = None
-            DBOS.destroy()
+            DBOS.destroy(workflow_completion_timeout_sec=GRACE_SECONDS if _Running.under_way else 0)

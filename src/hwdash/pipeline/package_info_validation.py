@@ -19,7 +19,11 @@ def run(work: Work) -> Done:
                 "cabinet."
             ]
         )
-    inspected = work.in_child("inspection:inspect_package", {})
+    try:
+        inspected = work.in_child("inspection:inspect_package", {})
+    except StepFailed as unreadable:
+        known_without_it = [*_certificate_findings(work, None), *_signature_findings(work)]
+        raise StepFailed([*unreadable.messages, *map(str, known_without_it)]) from unreadable
     findings = [Finding.from_json(each) for each in inspected["findings"]]
     findings += _certificate_findings(work, inspected.get("signer"))
     findings += _signature_findings(work)

@@ -24,9 +24,13 @@ class ClientSecret:
     _token: str = field(default="", init=False, repr=False)
     _until: float = field(default=0.0, init=False, repr=False)
 
-    def token(self, http: httpx.Client, *, fresh: bool = False) -> str:
+    def forget(self) -> None:
+        """Get a new token at the next call."""
+        self._until = 0.0
+
+    def token(self, http: httpx.Client) -> str:
         """A token. Raises AuthenticationError and TransportError."""
-        if not fresh and time.monotonic() < self._until:
+        if time.monotonic() < self._until:
             return self._token
         url = f"{self.authority.rstrip('/')}/{self.tenant_id}/oauth2/v2.0/token"
         try:

@@ -32,11 +32,17 @@ class HardwareClient:
     """
 
     def __init__(
-        self, url: str, credentials: ClientSecret, *, verify: str | bool = True, timeout: float = 60.0
+        self,
+        url: str,
+        credentials: ClientSecret,
+        *,
+        verify: str | bool = True,
+        timeout: float = 60.0,
+        transport: httpx.BaseTransport | None = None,
     ) -> None:
         self._url = url.rstrip("/")
         self._credentials = credentials
-        self._http = httpx.Client(verify=_trust(verify), timeout=timeout)
+        self._http = httpx.Client(verify=_trust(verify), timeout=timeout, transport=transport)
 
     def __enter__(self) -> Self:
         return self
@@ -135,7 +141,7 @@ class HardwareClient:
         url = call.path if call.path.startswith("http") else self._url + call.path
         pause, refreshed = FIRST_PAUSE_SECONDS, False
         for tries_left in reversed(range(TRIES)):
-            token = self._credentials.token(self._http, fresh=refreshed)
+            token = self._credentials.token(self._http)
             try:
                 answer = self._http.request(
                     call.method, url, json=call.body, headers=headers | {"Authorization": f"Bearer {token}"}
@@ -145,6 +151,8 @@ class HardwareClient:
                     raise TransportError(f"{call.method} {url}: {error or type(error).__name__}") from error
             else:
                 if answer.status_code == 401 and not refreshed:
+                    # It may have ended early: the service's keys were renewed, or its clock runs ahead of ours.
+                    self._credentials.forget()
                     refreshed = True
                     continue
                 if not (

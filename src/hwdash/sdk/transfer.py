@@ -1,9 +1,10 @@
-"""Packages to and from a SAS URL, in the requests of Azure Blob storage. Memory stays at one block."""
+"""Packages to and from a SAS URL, in the requests of Azure Blob storage. Memory stays at a few blocks."""
 
 import base64
 import os
 import time
 from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 import httpx
@@ -11,6 +12,7 @@ import httpx
 from hwdash.sdk.errors import ApiError, TransportError
 
 BLOCK = 4 << 20
+PARALLEL = 4
 SINGLE_PUT = 4 << 20
 TRIES = 5
 
@@ -32,12 +34,23 @@ def upload(http: httpx.Client, url: str, package: Path, progress: Progress = sil
             progress(total, total)
             return
         ids: list[str] = []
+        under_way: dict[Future[None], int] = {}
         done = 0
-        while block := stream.read(BLOCK):
-            ids.append(base64.b64encode(f"{len(ids):08}".encode()).decode())
-            _put(http, f"{url}&comp=block&blockid={_quoted(ids[-1])}", block, {})
-            done += len(block)
-            progress(done, total)
+        with ThreadPoolExecutor(PARALLEL, thread_name_prefix="upload") as threads:
+            try:
+                while (block := stream.read(BLOCK)) or under_way:
+                    if block:
+                        ids.append(base64.b64encode(f"{len(ids):08}".encode()).decode())
+                        block_url = f"{url}&comp=block&blockid={_quoted(ids[-1])}"
+                        under_way[threads.submit(_put, http, block_url, block, {})] = len(block)
+                    if not block or len(under_way) >= PARALLEL:
+                        for ended in wait(under_way, return_when=FIRST_COMPLETED).done:
+                            ended.result()
+                            done += under_way.pop(ended)
+                            progress(done, total)
+            except BaseException:
+                threads.shutdown(cancel_futures=True)
+                raise
     listed = "".join(f"<Latest>{each}</Latest>" for each in ids)
     body = f'<?xml version="1.0" encoding="utf-8"?><BlockList>{listed}</BlockList>'
     _put(http, f"{url}&comp=blocklist", body.encode(), {"Content-Type": "application/xml"})

@@ -9,7 +9,6 @@ import base64
 import binascii
 import hmac
 import json
-import math
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -28,6 +27,7 @@ ALGORITHMS = ("RS256", "PS256")
 _MAX_ASSERTION = 64 * 1024
 _MAX_LIFE = timedelta(hours=24).total_seconds()
 _CLOCK_SKEW = 300.0
+_END_OF_TIME = 2**53
 _MAX_REMEMBERED = 100_000
 
 
@@ -52,7 +52,8 @@ class UsedAssertions:
     def use(self, assertion: str, ends: float, now: datetime) -> None:
         """Note the use. Raises AssertionRejected when it was used before, or when too many are to be remembered."""
         if len(self._ends) >= _MAX_REMEMBERED:
-            self._ends = {each: end for each, end in self._ends.items() if end > now.timestamp()}
+            accepted_until = now.timestamp() - _CLOCK_SKEW
+            self._ends = {each: end for each, end in self._ends.items() if end > accepted_until}
         digest = sha256(assertion.encode()).digest()
         if digest in self._ends:
             raise AssertionRejected(
@@ -117,6 +118,8 @@ def _header(assertion: str) -> dict[str, Any]:
     )
     if header is None:
         raise AssertionRejected(50027, "The client assertion is not a JSON Web Token.")
+    if "crit" in header or "b64" in header:
+        raise AssertionRejected(50027, "The client assertion asks for extensions (crit, b64) that are not served.")
     if header.get("alg") not in ALGORITHMS:
         raise AssertionRejected(700027, f"The client assertion must be signed with {' or '.join(ALGORITHMS)}.")
     return header
@@ -178,6 +181,7 @@ def _time(claims: dict[str, Any], name: str) -> float | None:
     value = claims.get(name)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    # Compared before it is converted: Python's JSON has integers of any size, and NaN.
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _END_OF_TIME:
         raise AssertionRejected(700024, f"The claim {name} of the client assertion is not a time.")
     return float(value)

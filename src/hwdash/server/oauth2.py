@@ -165,8 +165,8 @@ def oauth2_routes(issuer: TokenIssuer, run: Run, clock: Clock, *, single_use_ass
     async def instance(authorization_endpoint: str = "") -> JSONResponse:
         # The only host there is: this service, whatever host the client asks about.
         host = urlsplit(public_url).netloc
-        segments = [each for each in urlsplit(authorization_endpoint).path.split("/") if each]
-        tenant = _guid(segments[0]) if segments else "common"
+        # https://HOST/TENANT/oauth2/v2.0/authorize
+        tenant = _guid("".join(authorization_endpoint.split("/")[3:4]))
         return JSONResponse(
             {
                 "tenant_discovery_endpoint": f"{public_url}/{tenant}/v2.0/.well-known/openid-configuration",

@@ -153,6 +153,8 @@ class TokenIssuer:
             raise TokenRejected("the token is not signed with RS256")
         if header.get("kid") != self.key_id:
             raise TokenRejected("the token is signed with a key that is not this service's")
+        if set(header) != {"typ", "alg", "kid"}:
+            raise TokenRejected("the header of the token has members that this service does not write")
         try:
             claims = jwt.decode(token, self._key, algorithms=["RS256"]).claims
         except (JoseError, ValueError, RecursionError):

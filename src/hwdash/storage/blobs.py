@@ -158,6 +158,8 @@ class BlobStore:
     ) -> None:
         self.root = root.resolve()
         self.disk = Disk(self.root / "incoming", max_blob_size, reserve)
+        # What was received must not be lost for want of a place to name it: manifests may use the reserve.
+        self._manifests = Disk(self.disk.incoming, MAX_BLOCKS * 1024, 0)
         self.clock = clock
         self._ledgers: OrderedDict[str, _Ledger] = OrderedDict()
         self._ledgers_lock = threading.Lock()
@@ -373,7 +375,7 @@ class BlobStore:
             name=name,
             segments=tuple(segments),
         )
-        with Part(self.disk) as part:
+        with Part(self._manifests) as part:
             part.write(blob.to_manifest())
             part.seal()
             now = blob.last_modified.timestamp()

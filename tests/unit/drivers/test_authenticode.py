@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
 from authenticode_oracle import Signatory, compiled_driver, osslsigncode, sign_image, signatory
 from hwdash.drivers.asn1 import der
@@ -373,7 +373,7 @@ def test_extensions_that_cannot_be_read_are_a_parse_error() -> None:
         .serial_number(2)
         .not_valid_before(who.leaf.not_valid_before_utc)
         .not_valid_after(who.leaf.not_valid_after_utc)
-        .add_extension(x509.UnrecognizedExtension(x509.ExtensionOID.EXTENDED_KEY_USAGE, b"\x05\x00"), critical=False)
+        .add_extension(x509.UnrecognizedExtension(ExtensionOID.EXTENDED_KEY_USAGE, b"\x05\x00"), critical=False)
     )
     with pytest.raises(ParseError, match="extensions cannot be read"):
         key_usages(builder.sign(who.key, hashes.SHA256()))

@@ -50,7 +50,7 @@ def entry_offset(raw: bytearray, index: int) -> int:
     (at,) = struct.unpack_from("<I", raw, 16)
     for _ in range(index):
         at = raw.index(b"\0", at + FILE.size) + 1
-    return at
+    return int(at)
 
 
 def patched(raw: bytearray, offset: int, layout: str, *values: int) -> bytearray:
@@ -431,9 +431,9 @@ def test_ordinary_names_are_safe(name: str) -> None:
         ("C:\\a", "colon"),
         ("c:a", "colon"),
         ("a.txt:stream", "colon"),
-        ("..\\a", r"'\.\.'"),
-        ("a/../b", r"'\.\.'"),
-        (".\\a", r"'\.'"),
+        ("..\\a", r"'\.' or '\.\.'"),
+        ("a/../b", r"'\.' or '\.\.'"),
+        (".\\a", r"'\.' or '\.\.'"),
         ("a\\\\b", "empty component"),
         ("a\\", "empty component"),
         ("a\nb", "control"),

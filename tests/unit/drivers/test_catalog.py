@@ -78,7 +78,7 @@ def test_openssl_verifies_the_catalogs_signature(who: Signatory, tmp_path: Path)
     content = trust_list()
     (tmp_path / "x.cat").write_bytes(signed(who, content))
     (tmp_path / "body").write_bytes(der.content_octets(content))
-    command = ["openssl", "smime", "-verify", "-inform", "DER", "-purpose", "any", "-CAfile", root]
+    command: list[str | Path] = ["openssl", "smime", "-verify", "-inform", "DER", "-purpose", "any", "-CAfile", root]
     command += ["-in", tmp_path / "x.cat", "-out", tmp_path / "out", "-content", tmp_path / "body"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

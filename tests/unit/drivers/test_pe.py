@@ -42,7 +42,7 @@ def sections_end(image: bytes) -> int:
     pe = struct.unpack_from("<I", image, 0x3C)[0]
     count, optional = struct.unpack_from("<H", image, pe + 6)[0], struct.unpack_from("<H", image, pe + 20)[0]
     places = [struct.unpack_from("<II", image, pe + 24 + optional + 40 * index + 16) for index in range(count)]
-    return max(start + size for size, start in places)
+    return max(int(start) + int(size) for size, start in places)
 
 
 def naive_checksum(image: bytes) -> int:

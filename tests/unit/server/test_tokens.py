@@ -218,6 +218,16 @@ def test_nonsense_is_rejected(issuer: TokenIssuer, token: str) -> None:
         issuer.verify(token)
 
 
+@pytest.mark.parametrize("extra", [{"crit": 1}, {"crit": ["b64"], "b64": False}, {"jku": "https://x"}, {"zip": "DEF"}])
+def test_a_header_with_more_than_ours_is_rejected(issuer: TokenIssuer, extra: dict[str, object]) -> None:
+    """RFC 8725 3.10: what a received header points to is not followed."""
+    _, payload, signature = minted(issuer).split(".")
+    header = {"typ": "JWT", "alg": "RS256", "kid": issuer.key_id, **extra}
+    head = base64.urlsafe_b64encode(json.dumps(header).encode()).decode().rstrip("=")
+    with pytest.raises(TokenRejected, match="does not write"):
+        issuer.verify(f"{head}.{payload}.{signature}")
+
+
 def test_deeply_nested_json_is_rejected(issuer: TokenIssuer) -> None:
     deep = base64.urlsafe_b64encode(b"[" * 11_000).decode().rstrip("=")
     with pytest.raises(TokenRejected):

@@ -251,18 +251,19 @@ class Inspection:
         found = []
         for (name, in_service), is_isolated in lists.items():
             for entry in self.inf.entries(name):
-                root, subkey, value, flags, *data = [*self.inf.values(entry), "", "", ""]
+                values = self.inf.values(entry)
+                root, subkey, value, flags, *_ = [*values, "", "", ""]
                 if entry.key is None and root:
                     found.append(
                         RegistryEntry(
-                            root.upper(),
-                            subkey,
-                            value,
-                            number(flags) or 0,
-                            tuple(data),
-                            entry.line,
-                            in_service,
-                            is_isolated,
+                            root=root.upper(),
+                            subkey=subkey,
+                            value=value,
+                            flags=number(flags) or 0,
+                            data=tuple(values[4:]),
+                            line=entry.line,
+                            in_service=in_service,
+                            is_isolated=is_isolated,
                         )
                     )
         return found

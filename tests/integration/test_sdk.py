@@ -1,0 +1,181 @@
+"""The SDK against the real service, through a connection that misbehaves."""
+
+import hashlib
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from hwdash.sdk.auth import ClientSecret
+from hwdash.sdk.client import HardwareClient
+from hwdash.sdk.errors import ApiError, AuthenticationError, SubmissionFailed, TransportError
+from service import X64, Served, signed_cabinet
+
+PRODUCT = {"productName": "SDK", "testHarness": "Attestation", "requestedSignatures": [X64]}
+
+Fault = Callable[[httpx.Request, int], httpx.Response | None]
+
+
+class Unreliable(httpx.BaseTransport):
+    """The real connection, with faults: ``fault(request, number)`` answers or raises in its place, or lets it pass."""
+
+    def __init__(self, ca: str, fault: Fault) -> None:
+        self._real = httpx.HTTPTransport(verify=ssl.create_default_context(cafile=ca))
+        self._fault = fault
+        self.seen: list[httpx.Request] = []
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        self.seen.append(request)
+        return self._fault(request, len(self.seen)) or self._real.handle_request(request)
+
+    def close(self) -> None:
+        self._real.close()
+
+
+def sdk(service: Served, fault: Fault = lambda request, number: None, secret: str | None = None) -> HardwareClient:
+    given = service.made.credentials
+    credentials = ClientSecret(service.url, given["tenantId"], given["clientId"], secret or given["clientSecret"])
+    return HardwareClient(service.url, credentials, transport=Unreliable(given["caCertificate"], fault))
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hwdash.sdk.client.FIRST_PAUSE_SECONDS", 0.0)
+
+
+def test_creates_reads_and_lists(service: Served) -> None:
+    with sdk(service) as client:
+        product = client.create_product(PRODUCT)
+        assert client.get_product(product.id) == product
+        assert product.id in {each.id for each in client.products()}
+        submission = client.create_submission(product.id, "first")
+        assert [each.id for each in client.submissions(product.id)] == [submission.id]
+
+
+def test_a_get_is_repeated_when_the_service_is_busy(service: Served) -> None:
+    answers = {2: httpx.Response(503), 3: httpx.Response(429, headers={"Retry-After": "0"}), 4: httpx.Response(500)}
+    with sdk(service, lambda request, number: answers.get(number)) as client:
+        assert list(client.products()) is not None
+
+
+def test_a_create_whose_answer_is_lost_is_not_sent_twice_blindly(service: Served) -> None:
+    def lose(request: httpx.Request, number: int) -> httpx.Response | None:
+        if request.method == "POST" and request.url.path.endswith("/products"):
+            raise httpx.ReadError("lost", request=request)
+        return None
+
+    with sdk(service, lose) as client, pytest.raises(TransportError, match="lost"):
+        client.create_product(PRODUCT)
+
+
+def test_a_create_with_a_request_id_is_repeated_and_makes_one_product(service: Served) -> None:
+    given = service.made.credentials
+    real = httpx.HTTPTransport(verify=ssl.create_default_context(cafile=given["caCertificate"]))
+    lost: list[httpx.Response] = []
+
+    def lose_the_answer(request: httpx.Request, number: int) -> httpx.Response | None:
+        if request.method == "POST" and request.url.path.endswith("/products") and not lost:
+            lost.append(real.handle_request(request))
+            raise httpx.ReadError("lost", request=request)
+        return None
+
+    with sdk(service, lose_the_answer) as client:
+        product = client.create_product(PRODUCT, request_id="5f1d8f8e-52cf-4f4b-8c62-0a2a35d7c3a1")
+        lost[0].read()
+        assert product.id == lost[0].json()["id"]
+
+
+def test_a_refused_token_is_fetched_anew_once(service: Served) -> None:
+    refused = {2: httpx.Response(401, json={"statusCode": "401", "message": "ended"})}
+    with sdk(service, lambda request, number: refused.get(number)) as client:
+        assert list(client.products()) is not None
+
+
+def test_a_wrong_secret_is_an_authentication_error(service: Served) -> None:
+    with sdk(service, secret="wrong") as client, pytest.raises(AuthenticationError, match="7000215"):
+        list(client.products())
+
+
+def test_every_finding_of_a_refusal_is_told(service: Served) -> None:
+    with sdk(service) as client, pytest.raises(ApiError) as refusal:
+        client.create_product({"productName": "", "testHarness": "none", "requestedSignatures": []})
+    assert refusal.value.code == "invalidInput"
+    assert {target for target, _ in refusal.value.findings} == {"productName", "testHarness", "requestedSignatures"}
+
+
+def test_nobody_at_the_address_is_a_transport_error() -> None:
+    credentials = ClientSecret("https://localhost:9", "t", "c", "s")
+    with HardwareClient("https://localhost:9", credentials) as client, pytest.raises(TransportError):
+        client.get_product(1)
+
+
+def test_a_package_goes_up_in_blocks_and_comes_back_whole_through_faults(service: Served, tmp_path: Path) -> None:
+    package = tmp_path / "large.cab"
+    package.write_bytes(hashlib.shake_256(b"package").digest(9 << 20))
+    failed: set[str] = set()
+
+    def fail_each_block_once(request: httpx.Request, number: int) -> httpx.Response | None:
+        block = request.url.params.get("blockid")
+        if block is None or block in failed:
+            return None
+        failed.add(block)
+        raise httpx.WriteError("broken", request=request)
+
+    moved: list[tuple[int, int]] = []
+    with sdk(service, fail_each_block_once) as client:
+        submission = client.create_submission(client.create_product(PRODUCT).id, "large")
+        url = submission.download("initialPackage")
+        assert url is not None
+        client.upload(url, package, lambda done, total: moved.append((done, total)))
+        client.download(url, tmp_path / "back.cab")
+    assert len(failed) == 3
+    assert moved[-1] == (9 << 20, 9 << 20)
+    assert (tmp_path / "back.cab").read_bytes() == package.read_bytes()
+    assert not (tmp_path / "back.cab.part").exists()
+
+
+def test_a_download_that_breaks_goes_on_where_it_broke(service: Served, tmp_path: Path) -> None:
+    package = tmp_path / "large.cab"
+    package.write_bytes(hashlib.shake_256(b"package").digest(6 << 20))
+    broken: list[str] = []
+
+    class Breaking(httpx.SyncByteStream):
+        def __iter__(self):
+            yield package.read_bytes()[: 2 << 20]
+            raise httpx.ReadError("broken")
+
+    def break_once(request: httpx.Request, number: int) -> httpx.Response | None:
+        if request.method != "GET" or "/blobs/" not in request.url.path:
+            return None
+        broken.append(request.headers.get("Range", ""))
+        if len(broken) > 1:
+            return None
+        with httpx.Client(verify=ssl.create_default_context(cafile=service.made.credentials["caCertificate"])) as real:
+            headers = real.head(request.url).headers
+        return httpx.Response(200, headers=headers, stream=Breaking())
+
+    with sdk(service, break_once) as client:
+        submission = client.create_submission(client.create_product(PRODUCT).id, "large")
+        url = submission.download("initialPackage")
+        assert url is not None
+        client.upload(url, package)
+        client.download(url, tmp_path / "back.cab")
+    assert broken == ["", f"bytes={2 << 20}-"]
+    assert (tmp_path / "back.cab").read_bytes() == package.read_bytes()
+
+
+def test_waiting_for_a_failed_submission_tells_why(service: Served, tmp_path: Path) -> None:
+    with sdk(service) as client:
+        submission = client.create_submission(client.create_product(PRODUCT).id, "broken")
+        url = submission.download("initialPackage")
+        assert url is not None
+        broken = tmp_path / "broken.cab"
+        broken.write_bytes(signed_cabinet(tmp_path, service.made.vendor).read_bytes()[:-1000])
+        client.upload(url, broken)
+        client.commit(submission.product_id, submission.id)
+        with pytest.raises(SubmissionFailed) as failure:
+            client.wait(submission.product_id, submission.id, poll_seconds=0.1, timeout_seconds=60)
+    assert failure.value.step == "packageInfoValidation"
+    assert any("Initial_" in message for message in failure.value.messages)
