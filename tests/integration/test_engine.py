@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hwdash.pipeline.engine import Engine, GiveUp, Outcome, RunStep
+from hwdash.pipeline.engine import Engine, GiveUp, Outcome, RunStep, WorkflowQueue
 from hwdash.storage.database import Database
 
 STEPS = ["first", "second", "third"]
@@ -46,20 +46,22 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 
 @contextmanager
-def started(database: Database, run_step: RunStep, give_up: GiveUp) -> Iterator[Engine]:
-    engine = Engine(database, run_step=run_step, give_up=give_up, steps=STEPS, attempts=3, first_pause=0.01)
+def started(database: Database, run_step: RunStep, give_up: GiveUp) -> Iterator[WorkflowQueue]:
+    engine = Engine(database, run_step=run_step, give_up=give_up, attempts=3, first_pause=0.01)
+    queue = WorkflowQueue(database, STEPS)
     engine.start()
     try:
-        yield engine
+        yield queue
     finally:
         engine.stop()
+        queue.close()
 
 
 def test_runs_the_steps_in_order_once_the_transaction_commits(database: Database) -> None:
     steps = Steps()
-    with started(database, steps.run, steps.give_up) as engine:
+    with started(database, steps.run, steps.give_up) as queue:
         with database.writing() as connection:
-            engine.enqueue(connection, 7, "1")
+            queue.enqueue(connection, 7, "1")
             assert steps.calls == []
         steps.wait()
     assert steps.calls == [(7, each) for each in STEPS]
@@ -67,22 +69,22 @@ def test_runs_the_steps_in_order_once_the_transaction_commits(database: Database
 
 def test_does_not_run_what_was_rolled_back(database: Database) -> None:
     steps = Steps()
-    with started(database, steps.run, steps.give_up) as engine:
+    with started(database, steps.run, steps.give_up) as queue:
         with database.engine.connect() as connection, connection.begin() as transaction:
-            engine.enqueue(connection, 7, "1")
+            queue.enqueue(connection, 7, "1")
             transaction.rollback()
         with database.writing() as connection:
-            engine.enqueue(connection, 8, "1")
+            queue.enqueue(connection, 8, "1")
         steps.wait()
     assert {submission for submission, _ in steps.calls} == {8}
 
 
 def test_enqueueing_the_same_attempt_twice_runs_it_once(database: Database) -> None:
     steps = Steps()
-    with started(database, steps.run, steps.give_up) as engine:
+    with started(database, steps.run, steps.give_up) as queue:
         for submission in (7, 7, 8):
             with database.writing() as connection:
-                engine.enqueue(connection, submission, "1")
+                queue.enqueue(connection, submission, "1")
         steps.wait()
         if len(steps.calls) < 2 * len(STEPS):
             steps.wait()
@@ -99,9 +101,9 @@ def test_tries_again_what_raises_and_goes_on(database: Database) -> None:
             raise ConnectionError("the scanner is not there")
         return outcome
 
-    with started(database, fails_at_first, steps.give_up) as engine:
+    with started(database, fails_at_first, steps.give_up) as queue:
         with database.writing() as connection:
-            engine.enqueue(connection, 7, "1")
+            queue.enqueue(connection, 7, "1")
         steps.wait()
     assert [step for _, step in steps.calls] == ["first", "second", "second", "second", "third"]
     assert steps.given_up == []
@@ -114,9 +116,9 @@ def test_gives_up_after_the_last_attempt(database: Database) -> None:
         steps.calls.append((submission_id, step))
         raise ConnectionError("the scanner is not there")
 
-    with started(database, always_fails, steps.give_up) as engine:
+    with started(database, always_fails, steps.give_up) as queue:
         with database.writing() as connection:
-            engine.enqueue(connection, 7, "1")
+            queue.enqueue(connection, 7, "1")
         steps.wait()
     assert steps.given_up == [(7, "first")]
     assert len(steps.calls) == 3
@@ -130,8 +132,8 @@ def test_stops_where_a_step_says_so(database: Database) -> None:
         steps.ended.set()
         return Outcome.STOP
 
-    with started(database, stops, steps.give_up) as engine:
+    with started(database, stops, steps.give_up) as queue:
         with database.writing() as connection:
-            engine.enqueue(connection, 7, "1")
+            queue.enqueue(connection, 7, "1")
         steps.wait()
     assert steps.calls == [(7, "first")]

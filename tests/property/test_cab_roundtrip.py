@@ -5,7 +5,7 @@ from typing import Literal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hwdash.drivers.cab import Cabinet, CabinetFile, CabinetLimits, duplicate_names, unsafe_name, write_cabinet
+from hwdash.drivers.cab import Cabinet, CabinetLimits, write_cabinet
 from hwdash.drivers.cab_format import FILE, block_checksum
 
 names = st.text(st.characters(exclude_characters="\0/", exclude_categories=["Cs"]), min_size=1, max_size=60)
@@ -67,22 +67,3 @@ def test_the_checksum_is_the_xor_of_words_and_a_big_endian_rest(block: bytes) ->
     for (word,) in struct.iter_unpack("<I", block[:whole]):
         expected ^= word
     assert block_checksum(block) == expected
-
-
-@given(st.text(st.sampled_from("aA.\\/ :C\0é?"), max_size=12))
-def test_a_safe_name_stays_below_its_folder(name: str) -> None:
-    if unsafe_name(name) is None:
-        parts = name.replace("/", "\\").split("\\")
-        assert all(part.strip(". ") and ":" not in part and part == part.rstrip(". ") for part in parts)
-
-
-@given(st.lists(st.text(st.sampled_from("aAb\\/"), min_size=1, max_size=5), max_size=8))
-def test_names_are_duplicates_exactly_when_windows_cannot_hold_both(listed: list[str]) -> None:
-    keys = [name.replace("/", "\\").casefold() for name in listed]
-    clash = any(
-        one == other or other.startswith(one + "\\")
-        for i, one in enumerate(keys)
-        for j, other in enumerate(keys)
-        if i != j
-    )
-    assert bool(duplicate_names([CabinetFile(name, 0, 0, 0, 0) for name in listed])) == clash

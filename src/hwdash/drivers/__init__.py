@@ -1,1 +1,3 @@
-"""The driver toolkit: INF, cabinets, PE files, catalogs and Authenticode. Binary files in, values out; no clock, network or database."""
+"""The driver toolkit: INF, cabinets, PE files, catalogs and Authenticode. Binary files in, values out; no clock,
+network or database.
+"""

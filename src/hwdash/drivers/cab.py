@@ -5,10 +5,9 @@ facts/package-formats.md. One cabinet stands alone here: sets that span several 
 read; LZX and Quantum are refused by name.
 """
 
-import re
 import struct
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Final
 
@@ -35,8 +34,6 @@ __all__ = [
     "CabinetFolder",
     "CabinetLimits",
     "SignatureRange",
-    "duplicate_names",
-    "unsafe_name",
     "write_cabinet",
 ]
 
@@ -45,7 +42,7 @@ _METHODS: Final = {2: "Quantum", 3: "LZX"}
 
 @dataclass(frozen=True, slots=True)
 class CabinetFile:
-    """One CFFILE. ``name`` is as stored (see ``unsafe_name``); ``offset`` counts from the folder's plain start."""
+    """One CFFILE. ``offset`` counts from the folder's plain start; ``name`` is as stored (see drivers/package.py)."""
 
     name: str
     size: int
@@ -372,51 +369,3 @@ class _FolderContent:
 
 
 # What is wrong with a name whose separators are backslashes; the first that matches is told.
-_UNSAFE: Final = tuple(
-    (re.compile(pattern, re.IGNORECASE), reason)
-    for pattern, reason in (
-        (r"\A\Z", "is empty"),
-        (r"\A\\", "is an absolute path"),
-        (r":", "holds a colon (a drive letter or an alternate stream)"),
-        (r"[\x00-\x1f\x7f-\x9f]", "holds a control character"),
-        (r"\\(?:\\|\Z)", "has an empty component"),
-        (r"(?:\A|\\)\.{1,2}(?:\\|\Z)", "has a component '.' or '..'"),
-        (r"[. ](?:\\|\Z)", "has a component that ends in a dot or a blank"),
-        (r"""[<>"|?*]""", "holds a character that Windows forbids"),
-        (
-            r"(?:\A|\\)(?:CON|PRN|AUX|NUL|CLOCK\$|CONIN\$|CONOUT\$|(?:COM|LPT)[0-9\xb9\xb2\xb3]) *(?:[.\\]|\Z)",
-            "has a component that is a DOS device",
-        ),
-    )
-)
-
-
-def unsafe_name(name: str) -> str | None:
-    """Why a stored name must not become a path to unpack to, on Windows or here; None when it may."""
-    path = name.replace("/", "\\")
-    for pattern, reason in _UNSAFE:
-        if pattern.search(path):
-            return reason
-    if max(len(component.encode("utf-8", "replace")) for component in path.split("\\")) > 255:
-        return "has a component longer than 255 bytes"
-    return None
-
-
-def duplicate_names(files: Iterable[CabinetFile]) -> list[tuple[str, str]]:
-    """Pairs of names that cannot both be unpacked on Windows: equal but for case, or one the folder of the other."""
-    seen: dict[str, str] = {}
-    folders: dict[str, str] = {}
-    pairs: list[tuple[str, str]] = []
-    for file in files:
-        key = file.name.replace("/", "\\").casefold()
-        if (first := seen.get(key) or folders.get(key)) is not None:
-            pairs.append((first, file.name))
-        seen.setdefault(key, file.name)
-        while "\\" in key:
-            key = key.rpartition("\\")[0]
-            if key in seen:
-                pairs.append((seen[key], file.name))
-            if key in folders:
-                break
-            folders[key] = file.name
-    return pairs

@@ -86,13 +86,30 @@ def _unsafe_names(names: Sequence[str]) -> Iterator[Finding]:
             yield _error("unsafe-name", message, "Store files under plain relative names.", name)
 
 
-def _duplicate_names(names: Sequence[str]) -> Iterator[Finding]:
-    seen: dict[str, str] = {}
+def clashing_names(names: Sequence[str]) -> list[tuple[str, str]]:
+    """Pairs of names that Windows cannot hold side by side: equal but for case, or one the folder of the other."""
+    files: dict[str, str] = {}
+    folders: dict[str, str] = {}
+    pairs: list[tuple[str, str]] = []
     for name in names:
-        first = seen.setdefault("/".join(_components(name)).lower(), name)
-        if first is not name:
-            message = f"Two files have one name, since Windows ignores case: {first} and {name}."
-            yield _error("duplicate-name", message, "Keep one of them, or rename it.", name)
+        key = "/".join(_components(name)).casefold()
+        if (first := files.get(key) or folders.get(key)) is not None:
+            pairs.append((first, name))
+        files.setdefault(key, name)
+        while "/" in key:
+            key = key.rpartition("/")[0]
+            if key in files:
+                pairs.append((files[key], name))
+            if key in folders:
+                break
+            folders[key] = name
+    return pairs
+
+
+def _duplicate_names(names: Sequence[str]) -> Iterator[Finding]:
+    for first, name in clashing_names(names):
+        message = f"Windows cannot hold two of the names side by side, since it ignores case: {first} and {name}."
+        yield _error("duplicate-name", message, "Keep one of them, or rename it.", name)
 
 
 def _files_at_root(names: Sequence[str]) -> Iterator[Finding]:

@@ -113,6 +113,35 @@ def _workflow_engine(database: Database) -> sa.Engine:
     return engine
 
 
+class WorkflowQueue:
+    """Starts workflows, from any process that has the database: the service, or ``hwdash admin`` beside it."""
+
+    def __init__(self, database: Database, steps: Sequence[str]) -> None:
+        self._client = DBOSClient(system_database_engine=_workflow_engine(database), lazy=True)
+        self._steps = list(steps)
+
+    def enqueue(self, connection: sa.Connection, submission_id: int, attempt: str) -> None:
+        """Start the submission's workflow when, and only when, the caller's transaction commits.
+
+        ``attempt`` makes the workflow's id: a second call with the same one changes nothing.
+        """
+        self._client.enqueue_in_transaction(
+            connection,
+            {
+                "workflow_name": WORKFLOW,
+                "queue_name": QUEUE,
+                "workflow_id": f"{WORKFLOW}-{submission_id}-{attempt}",
+                "app_version": APPLICATION_VERSION,
+            },
+            submission_id,
+            self._steps,
+        )
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._client.destroy()
+
+
 class Engine:
     """The workflows of this process. One a process: DBOS keeps its state in the process."""
 
@@ -122,20 +151,18 @@ class Engine:
         *,
         run_step: RunStep,
         give_up: GiveUp,
-        steps: Sequence[str],
         concurrency: int = 2,
         attempts: int = ATTEMPTS,
         first_pause: float = FIRST_PAUSE_SECONDS,
     ) -> None:
         self._database = database
-        self._steps = list(steps)
         self._concurrency = concurrency
         _Running.run_step = run_step
         _Running.give_up = give_up
         _Running.attempts = attempts
         _Running.first_pause = first_pause
         self._engine = _workflow_engine(database)
-        self._client: DBOSClient | None = None
+        self._started = False
 
     def start(self) -> None:
         """Take up the workflows that a former process left unfinished, and wait for new ones."""
@@ -157,30 +184,10 @@ class Engine:
             polling_interval_sec=POLLING_SECONDS,
             on_conflict="always_update",
         )
-        self._client = DBOSClient(system_database_engine=self._engine, use_listen_notify=False)
-
-    def enqueue(self, connection: sa.Connection, submission_id: int, attempt: str) -> None:
-        """Start the submission's workflow when, and only when, the caller's transaction commits.
-
-        ``attempt`` makes the workflow's id: a second call with the same one changes nothing.
-        """
-        if self._client is None:
-            raise RuntimeError("the engine has not been started")
-        self._client.enqueue_in_transaction(
-            connection,
-            {
-                "workflow_name": WORKFLOW,
-                "queue_name": QUEUE,
-                "workflow_id": f"{WORKFLOW}-{submission_id}-{attempt}",
-                "app_version": APPLICATION_VERSION,
-            },
-            submission_id,
-            self._steps,
-        )
+        self._started = True
 
     def stop(self) -> None:
         """Let go. A step that is running is run again at the next start."""
-        if self._client is not None:
-            self._client.destroy()
-            self._client = None
+        if self._started:
+            self._started = False
             DBOS.destroy(workflow_completion_timeout_sec=GRACE_SECONDS if _Running.under_way else 0)

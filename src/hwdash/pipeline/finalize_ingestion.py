@@ -6,7 +6,7 @@ so that a repeated run writes the same bytes under the same names.
 
 import json
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ def run(work: Work) -> Done:
         DownloadType.DRIVER_METADATA: f"DriverMetadata_{work.submission_id}.json",
     }
     size = package.stat().st_size
-    blobs.put_file(
+    blobs.adopt_file(
         _key(work, "signedPackage"), package, name=names[DownloadType.SIGNED_PACKAGE], content_type="application/zip"
     )
     blobs.put_file(
@@ -70,12 +70,13 @@ def _write_signed_package(work: Work, target: Path, when: datetime) -> None:
                     chunks = _signed_file(source / file["stored"], file["layout"], signatures[file["path"]])
                 else:
                     chunks = _chunks(source / file["stored"])
-                _add(archive, file["path"], when, file["size"], chunks)
+                add_entry(archive, file["path"], when, file["size"], chunks)
         for path, stored in catalogs.items():
-            _add(archive, path, when, stored.stat().st_size, _chunks(stored))
+            add_entry(archive, path, when, stored.stat().st_size, _chunks(stored))
 
 
-def _add(archive: zipfile.ZipFile, path: str, when: datetime, size: int, chunks: Iterator[bytes]) -> None:
+def add_entry(archive: zipfile.ZipFile, path: str, when: datetime, size: int, chunks: Iterable[bytes]) -> None:
+    """Add a file of ``size`` bytes, a signature not counted, as it is: mode 644 and the wall clock of ``when``."""
     entry = zipfile.ZipInfo(path, when.timetuple()[:6])
     entry.external_attr = 0o644 << 16
     # A signature adds kilobytes; past 2 GiB the entry needs the long form from the start.

@@ -4,7 +4,8 @@ import html
 from datetime import datetime
 from typing import Any
 
-from hwdash.pipeline.work import Work
+from hwdash.pipeline.work import Work, package_name, result_blob_key
+from hwdash.storage.blobs import BlobStore
 
 WORTH = (
     "This package is signed by the certificate authority of this hwdash service, not by Microsoft. It loads on "
@@ -55,10 +56,18 @@ def certification_report(work: Work) -> str:
     )
 
 
-def error_report(submission_id: int, package: str, step: str, messages: list[str], when: datetime) -> str:
-    """Why a submission failed, as text: one finding a line."""
-    head = f"Submission {submission_id}, {package}: {step} failed at {when.isoformat()}."
-    return "\n".join([head, "", *messages, ""])
+ERROR_REPORT = "errorReport"
+
+
+def publish_error_report(
+    blobs: BlobStore, submission_id: int, test_harness: str, step: str, messages: list[str], when: datetime
+) -> tuple[str, str, str]:
+    """Why a submission failed, as text, one finding a line. Returns the download: (type, blob key, file name)."""
+    key, name = result_blob_key(submission_id, ERROR_REPORT), f"ErrorReport_{submission_id}.txt"
+    head = f"Submission {submission_id}, {package_name(submission_id, test_harness)}: {step} failed at {when:%FT%TZ}."
+    text = "\n".join([head, "", *messages, ""])
+    blobs.put_file(key, [text.encode()], name=name, content_type="text/plain; charset=utf-8")
+    return ERROR_REPORT, key, name
 
 
 def _scan_line(scan: dict[str, Any]) -> str:

@@ -24,8 +24,8 @@ from hwdash.pipeline import (
     validation,
 )
 from hwdash.pipeline.engine import Outcome
-from hwdash.pipeline.report import error_report
-from hwdash.pipeline.work import Done, Resources, StepFailed, Waiting, Work, package_name, result_blob_key
+from hwdash.pipeline.report import publish_error_report
+from hwdash.pipeline.work import Done, Resources, StepFailed, Waiting, Work
 from hwdash.storage.accounts import signing_certificates_of
 from hwdash.storage.database import Database
 from hwdash.storage.submissions import claim_step, end_step, is_unfinished, step_results, unfinished_submissions
@@ -44,7 +44,6 @@ STEPS: dict[str, Callable[[Work], Done | Waiting]] = {
     SubmissionStep.FINALIZE_INGESTION: finalize_ingestion.run,
 }
 
-ERROR_REPORT = "errorReport"
 GIVEN_UP = (
     "The service could not finish this step although it tried for a while. Nothing is known to be wrong with the "
     "package; the operator finds the reason in the service's log."
@@ -135,17 +134,13 @@ class SubmissionWorkflow:
 
     def _fail(self, work: Work, step: str, messages: list[str]) -> None:
         now = self._resources.clock()
-        report = error_report(
-            work.submission_id, package_name(work.submission_id, work.test_harness), step, messages, now
-        )
-        key, name = result_blob_key(work.submission_id, ERROR_REPORT), f"ErrorReport_{work.submission_id}.txt"
-        self._resources.blobs.put_file(key, [report.encode()], name=name, content_type="text/plain; charset=utf-8")
+        report = publish_error_report(self._resources.blobs, work.submission_id, work.test_harness, step, messages, now)
         ended = self._end(
             work,
             step,
             result={"messages": messages},
             changes={"state": WorkflowState.FAILED, "messages": messages, "finished_at": now},
-            files=[(ERROR_REPORT, key, name)],
+            files=[report],
         )
         if ended:
             shutil.rmtree(work.workspace, ignore_errors=True)

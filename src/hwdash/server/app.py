@@ -16,7 +16,7 @@ from hwdash import __version__
 from hwdash.clock import Clock, system_clock
 from hwdash.domain.errors import Code, DomainError
 from hwdash.pipeline.child import check_isolation
-from hwdash.pipeline.engine import Engine
+from hwdash.pipeline.engine import Engine, WorkflowQueue
 from hwdash.pipeline.submission import STEP_NAMES, SubmissionWorkflow
 from hwdash.pipeline.work import Resources
 from hwdash.server.api.products import product_routes
@@ -61,7 +61,8 @@ def create_service(settings: Settings, *, public_url: str | None = None, clock: 
     blobs = BlobStore(settings.data / "blobs", clock=clock, max_blob_size=settings.max_package_mb << 20)
     signer = SignerProcess.start(keys_folder(settings.data))
     workflow = SubmissionWorkflow(database, Resources(settings=settings, blobs=blobs, signer=signer, clock=clock))
-    engine = Engine(database, run_step=workflow.run_step, give_up=workflow.give_up, steps=STEP_NAMES)
+    workflows = WorkflowQueue(database, STEP_NAMES)
+    engine = Engine(database, run_step=workflow.run_step, give_up=workflow.give_up)
     service = Service(
         settings=settings,
         public_url=url,
@@ -69,7 +70,7 @@ def create_service(settings: Settings, *, public_url: str | None = None, clock: 
         blobs=blobs,
         sas=SasSigner([keys.sas], url, clock),
         tokens=TokenIssuer(keys.token, url, clock),
-        engine=engine,
+        workflows=workflows,
         clock=clock,
     )
 
@@ -88,6 +89,7 @@ def create_service(settings: Settings, *, public_url: str | None = None, clock: 
 
     def stop() -> None:
         engine.stop()
+        workflows.close()
         signer.close()
         database.close()
 

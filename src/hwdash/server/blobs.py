@@ -180,6 +180,7 @@ class BlobEndpoint:
 
     async def _put_block_list(self, request: BlobRequest, receive: Receive) -> Answer:
         length, body = request.length(), bytearray()
+        await self._check_writable(request)
         async for chunk in _body(receive):
             body += chunk
             if max(len(body), length or 0) > MAX_BLOCK_LIST_BYTES:
@@ -323,7 +324,7 @@ async def _body(receive: Receive) -> AsyncGenerator[bytes, None]:
 async def _send_chunks(
     chunk: bytearray, chunks: AsyncGenerator[bytearray, None], left: int, receive: Receive, send: Send
 ) -> None:
-    """Send ``chunk``, then ``chunks``, ``left`` bytes in all, unless the client goes away, which ``send`` does not tell."""
+    """Send ``left`` bytes: ``chunk``, then ``chunks``; stop when the client goes away, which ``send`` does not tell."""
     gone = asyncio.ensure_future(_disconnected(receive))
     try:
         while not gone.done():
@@ -331,6 +332,7 @@ async def _send_chunks(
             await send({"type": "http.response.body", "body": chunk, "more_body": left > 0})
             if left == 0:
                 return
+            await asyncio.sleep(0)  # a fast client lets neither read nor send wait: others get their turn here
             chunk = await anext(chunks)
     except BlobError as error:  # the status is out: all that remains is to break off
         raise _ConnectionLostError from error

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from hwdash.clock import Clock
-from hwdash.pipeline.engine import Engine
+from hwdash.pipeline.engine import WorkflowQueue
 from hwdash.server.sas import SasSigner
 from hwdash.server.tokens import TokenIssuer
 from hwdash.settings import Settings
@@ -21,7 +21,7 @@ class Service:
     blobs: BlobStore
     sas: SasSigner
     tokens: TokenIssuer
-    engine: Engine
+    workflows: WorkflowQueue
     clock: Clock
 
     @property

@@ -144,6 +144,13 @@ def all_accounts(connection: sa.Connection) -> list[Account]:
     return [Account(**row._mapping) for row in rows]
 
 
+def set_policy(connection: sa.Connection, account_id: int, policy: dict[str, Any]) -> None:
+    """Give an account this policy. Raises AccountError when there is none."""
+    statement = accounts.update().where(accounts.c.id == account_id).values(policy=policy)
+    if connection.execute(statement).rowcount != 1:
+        raise AccountError(f"there is no account {account_id}")
+
+
 def create_application(
     connection: sa.Connection,
     account_id: int,

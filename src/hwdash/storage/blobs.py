@@ -12,7 +12,9 @@ No database is involved: Put Block and Put Blob cost no transaction.
 
 import base64
 import binascii
+import errno
 import fcntl
+import hashlib
 import io
 import os
 import re
@@ -20,6 +22,7 @@ import secrets
 import threading
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -273,6 +276,35 @@ class BlobStore:
                 return blob
             return writer.finish(name=name, content_type=content_type)
 
+    def adopt_file(self, key: str, path: Path, *, name: str, content_type: str = DEFAULT_CONTENT_TYPE) -> Blob:
+        """Publish a result as ``put_file`` does, but move the file ``path`` into the store: nothing is copied.
+
+        Nobody may write to it any more. When the current version has the same bytes, or the file lies on another file
+        system (then it is copied), it stays where it is. BlobError: RequestBodyTooLarge, InsufficientStorage.
+        """
+        size = path.stat().st_size
+        self.disk.check_size(size)
+        with path.open("rb") as file, ThreadPoolExecutor(3) as beside:
+            synced = beside.submit(os.fdatasync, file.fileno())  # the disk writes while the digests are made
+            md5, sha256 = beside.map(_digest, (path, path), ("md5", "sha256"))
+            synced.result()
+        with self.locked(key) as folder:
+            blob = self.stat(key)
+            if blob and (blob.sha256, blob.name, blob.content_type) == (sha256, name, content_type):
+                return blob
+            segment = Segment(folder / "segments" / secrets.token_hex(16), size)
+            path.chmod(0o600)
+            try:
+                path.rename(segment.path)
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    raise
+            else:
+                return self.publish(
+                    key, [segment], name=name, content_type=content_type, content_md5=md5, sha256=sha256
+                )
+        return self.put_file(key, path, name=name, content_type=content_type)
+
     # Removing
 
     def prune(self, key: str, keep: Collection[str], *, superseded_before: datetime | None = None) -> None:
@@ -454,3 +486,8 @@ def _chunks(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
         while chunk := file.read(MIB):
             yield chunk
+
+
+def _digest(path: Path, algorithm: str) -> bytes:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=algorithm != "md5")).digest()

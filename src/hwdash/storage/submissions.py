@@ -197,6 +197,15 @@ def is_unfinished(connection: sa.Connection, submission_id: int) -> bool:
     return state == WorkflowState.STARTED
 
 
+def submissions_at(connection: sa.Connection, step: str) -> Sequence[sa.Row[Any]]:
+    """The unfinished submissions that stand at a step, oldest first."""
+    return connection.execute(
+        sa.select(submissions)
+        .where(submissions.c.current_step == step, submissions.c.state == WorkflowState.STARTED)
+        .order_by(submissions.c.committed_at, submissions.c.id)
+    ).all()
+
+
 def unfinished_submissions(connection: sa.Connection) -> Sequence[int]:
     """The ids of the submissions whose workflow has not ended."""
     return (

@@ -8,6 +8,7 @@ from hwdash.drivers.package import (
     check_architectures,
     check_inf_references,
     check_layout,
+    clashing_names,
     driver_folders,
     unsafe_path_reason,
 )
@@ -112,6 +113,22 @@ def test_ordinary_names_are_safe(name: str) -> None:
 )
 def test_names_that_could_escape_or_cannot_exist_are_unsafe(name: str) -> None:
     assert unsafe_path_reason(name)
+
+
+@pytest.mark.parametrize(
+    ("listed", "pairs"),
+    [
+        (("a", "b", "c\\a"), []),
+        (("a.inf", "A.INF"), [("a.inf", "A.INF")]),
+        (("x\\a", "X/A"), [("x\\a", "X/A")]),
+        (("a", "a", "A"), [("a", "a"), ("a", "A")]),
+        (("a", "a\\b"), [("a", "a\\b")]),
+        (("a\\b\\c", "A"), [("a\\b\\c", "A")]),
+        (("a\\b", "a\\c"), []),
+    ],
+)
+def test_names_that_cannot_stand_together_are_told(listed: tuple[str, ...], pairs: list[tuple[str, str]]) -> None:
+    assert clashing_names(listed) == pairs
 
 
 INF = """[Version]

@@ -1,0 +1,702 @@
+"""Requests that must be refused, sent to a running service: the documented status and code, every finding at once with
+its place, never a 500.
+"""
+
+import base64
+import itertools
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from hwdash.clock import system_clock
+from hwdash.server.keys import ServiceKeys
+from hwdash.server.sas import SasSigner
+from hwdash.server.tokens import RESOURCE, TokenIssuer
+from hwdash.settings import load_settings
+from hwdash.storage.accounts import add_secret, create_account, create_application, set_roles
+from hwdash.storage.database import Database
+from hwdash.storage.submissions import find_submission
+from hwdash.vocabulary import Role
+from service import API, X64, ApiClient, Served, clean_environment, signed_cabinet
+
+PRODUCT = {"productName": "P", "testHarness": "Attestation", "requestedSignatures": [X64]}
+UNKNOWN = 1234567890
+
+
+@pytest.fixture(autouse=True)
+def no_accident(service: Served) -> Iterator[None]:
+    """No request may end in an accident inside the service."""
+    before = service.log.stat().st_size
+    yield
+    with service.log.open() as log:
+        log.seek(before)
+        assert "Traceback" not in log.read()
+
+
+@contextmanager
+def _database(service: Served) -> Iterator[Database]:
+    """The service's own database, beside the running service."""
+    environment = clean_environment() | {
+        name: value for name, value in service.made.environment.items() if name.startswith("HWDASH_")
+    }
+    database = Database(load_settings(service.made.data, environment).database)
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+def _new_client(service: Served, roles: Sequence[str], *, account_id: int | None = None) -> ApiClient:
+    """A client of a new application: of ``account_id``, else of a new account."""
+    now = system_clock()
+    with _database(service) as database, database.writing() as connection:
+        owner = account_id or create_account(connection, "Another company", now).id
+        made = create_application(connection, owner, "Another application", roles, now)
+        secret = add_secret(connection, made.client_id, now).secret
+    return ApiClient(service.url, service.made.credentials["caCertificate"], made.tenant_id, made.client_id, secret)
+
+
+@pytest.fixture(scope="module")
+def stranger(service: Served) -> Iterator[ApiClient]:
+    """A client of another account with every right there."""
+    client = _new_client(service, [Role.MANAGER, Role.DRIVER_SUBMITTER, Role.SHIPPING_LABEL_OWNER])
+    with closing(client.http):
+        yield client
+
+
+@pytest.fixture(scope="module")
+def bare(service: Served) -> Iterator[httpx.Client]:
+    """HTTP without a token."""
+    client = service.client()
+    del client.http.headers["Authorization"]
+    with closing(client.http):
+        yield client.http
+
+
+def _routes(product: object = UNKNOWN, submission: object = UNKNOWN) -> list[tuple[str, str]]:
+    """Every route, as (method, path)."""
+    return [
+        ("GET", f"{API}/products"),
+        ("POST", f"{API}/products"),
+        ("GET", f"{API}/products/{product}"),
+        ("GET", f"{API}/products/{product}/submissions"),
+        ("POST", f"{API}/products/{product}/submissions"),
+        ("GET", f"{API}/products/{product}/submissions/{submission}"),
+        ("POST", f"{API}/products/{product}/submissions/{submission}/commit"),
+    ]
+
+
+def _error(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
+    """The functional envelope (contract: error envelope)."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["Content-Type"].startswith("application/json")
+    body = answer.json()
+    assert set(body) == {"error"}
+    error: dict[str, Any] = body["error"]
+    assert error["code"] == code
+    assert error["message"]
+    assert error["requestId"] == answer.headers["MS-RequestId"]
+    assert set(error) == {"code", "message", "validationErrors", "requestId"}
+    return error
+
+
+def _flat(answer: httpx.Response, status: int) -> str:
+    """The flat envelope of a gateway; its statusCode is text."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["Content-Type"].startswith("application/json")
+    body = answer.json()
+    assert set(body) == {"statusCode", "message"}
+    assert body["statusCode"] == str(status)
+    message: str = body["message"]
+    return message
+
+
+def _findings(answer: httpx.Response) -> dict[str, str]:
+    error = _error(answer, 422, "invalidInput")
+    return {each["target"]: each["message"] for each in error["validationErrors"]}
+
+
+# --- Tokens
+
+
+@pytest.mark.parametrize("method_and_path", _routes(), ids=" ".join)
+def test_without_a_token_every_route_answers_401(bare: httpx.Client, method_and_path: tuple[str, str]) -> None:
+    answer = bare.request(*method_and_path, content=b"not even JSON")
+    assert "send Authorization: Bearer TOKEN" in _flat(answer, 401)
+    assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "",
+        "Bearer",
+        "Bearer ",
+        "Basic YTpi",
+        "garbage",
+        "Bearer garbage",
+        "Bearer a.b.c",
+        "Bearer ..",
+        b"Bearer \xff\xfe",
+    ]
+    + [f"Bearer {'a' * 20_000}", "Bearer " + "e30." * 2 + "e30", "Bearer bnVsbA.bnVsbA.bnVsbA"],
+    ids=repr,
+)
+def test_a_garbage_token_answers_401(bare: httpx.Client, header: str | bytes) -> None:
+    _flat(bare.get(f"{API}/products", headers={"Authorization": header}), 401)
+
+
+class _Mint:
+    """Tokens as the service itself makes them, but for what a test changes."""
+
+    def __init__(self, service: Served) -> None:
+        self.service = service
+        self.key = ServiceKeys.ensure(service.made.data).token
+
+    def __call__(
+        self,
+        *,
+        age: timedelta = timedelta(0),
+        key: rsa.RSAPrivateKey | None = None,
+        url: str | None = None,
+        audience: str = RESOURCE,
+        **who: str,
+    ) -> str:
+        given = self.service.made.credentials
+        names = {"client_id": given["clientId"], "tenant_id": given["tenantId"]} | who
+        issuer = TokenIssuer(key or self.key, url or self.service.url, lambda: datetime.now(UTC) - age)
+        token, _ = issuer.mint(**names, roles=(), audience=audience, version="1.0", by_certificate=False)
+        return token
+
+
+@pytest.fixture(scope="module")
+def mint(service: Served) -> _Mint:
+    return _Mint(service)
+
+
+def _get_products(bare: httpx.Client, token: str) -> httpx.Response:
+    return bare.get(f"{API}/products", headers={"Authorization": f"Bearer {token}"})
+
+
+def test_a_token_made_with_the_services_own_key_is_good(bare: httpx.Client, mint: _Mint) -> None:
+    assert _get_products(bare, mint()).status_code == 200
+    assert _get_products(bare, mint(age=timedelta(minutes=59))).status_code == 200
+
+
+def test_tokens_of_the_past_and_the_future_are_refused(bare: httpx.Client, mint: _Mint) -> None:
+    assert "expired" in _flat(_get_products(bare, mint(age=timedelta(minutes=61))), 401)
+    assert "not valid yet" in _flat(_get_products(bare, mint(age=timedelta(minutes=-10))), 401)
+
+
+def test_foreign_tokens_are_refused(bare: httpx.Client, mint: _Mint, stranger: ApiClient) -> None:
+    foreign_key = rsa.generate_private_key(65537, 2048)
+    assert "not this service's" in _flat(_get_products(bare, mint(key=foreign_key)), 401)
+    assert "another issuer" in _flat(_get_products(bare, mint(url="https://login.example")), 401)
+    assert "another audience" in _flat(_get_products(bare, mint(audience="https://graph.microsoft.com")), 401)
+    # An application that is unknown, and one under the tenant of another account.
+    nobody = "00000000-0000-0000-0000-00000000dead"
+    assert "not associated" in _flat(_get_products(bare, mint(client_id=nobody)), 401)
+    assert "not associated" in _flat(_get_products(bare, mint(tenant_id=nobody)), 401)
+
+
+def test_a_token_without_a_signature_or_with_another_ones_is_refused(bare: httpx.Client, mint: _Mint) -> None:
+    header, claims, signature = mint().split(".")
+
+    def encoded(value: dict[str, Any]) -> str:
+        return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
+
+    plain = json.loads(base64.urlsafe_b64decode(header + "=="))
+    for algorithm in ("none", "None", "HS256"):
+        unsigned = f"{encoded(plain | {'alg': algorithm})}.{claims}."
+        assert "RS256" in _flat(_get_products(bare, unsigned), 401)
+        assert "RS256" in _flat(_get_products(bare, unsigned + signature), 401)
+    other = mint(client_id="00000000-0000-0000-0000-00000000dead").split(".")[1]
+    assert "signature" in _flat(_get_products(bare, f"{header}.{other}.{signature}"), 401)
+    assert "signature" in _flat(_get_products(bare, f"{header}.{claims}."), 401)
+
+
+# --- Roles
+
+
+@pytest.mark.parametrize(
+    ("roles", "lacks"),
+    [
+        ([], "Manager"),
+        ([Role.DRIVER_SUBMITTER, Role.SHIPPING_LABEL_OWNER], "Manager"),
+        ([Role.MANAGER], "role"),
+    ],
+)
+def test_an_application_without_the_roles_is_forbidden_everything(
+    service: Served, roles: list[str], lacks: str
+) -> None:
+    client = _new_client(service, roles)
+    with closing(client.http) as http:
+        for method, path in _routes():
+            body = {"json": {"name": "n", "type": "initial"} | PRODUCT} if method == "POST" else {}
+            answer = http.request(method, path, **body)  # type: ignore[arg-type]  # httpx types its keywords one by one
+            assert lacks in _error(answer, 403, "forbidden")["message"]
+
+
+def test_a_reader_reads_and_submits_nothing(service: Served) -> None:
+    client = _new_client(service, [Role.MANAGER, Role.REPORT_REVIEWER])
+    with closing(client.http) as http:
+        assert http.get(f"{API}/products").status_code == 200
+        assert "Driver Submitter" in _error(http.post(f"{API}/products", json=PRODUCT), 403, "forbidden")["message"]
+
+
+def test_a_role_taken_away_is_gone_at_once(service: Served) -> None:
+    client = _new_client(service, [Role.MANAGER, Role.DRIVER_SUBMITTER])
+    with closing(client.http) as http:
+        assert http.post(f"{API}/products", json=PRODUCT).status_code == 201
+        claims = http.headers["Authorization"].split(".")[1]
+        client_id = json.loads(base64.urlsafe_b64decode(claims + "=="))["appid"]
+        with _database(service) as database, database.writing() as connection:
+            set_roles(connection, client_id, [])
+        _error(http.post(f"{API}/products", json=PRODUCT), 403, "forbidden")
+
+
+# --- Ids
+
+
+def test_another_accounts_ids_do_not_exist(client: ApiClient, stranger: ApiClient) -> None:
+    submission = client.create_submission(client.create_product()["id"])
+    product_id, submission_id = submission["productId"], submission["id"]
+    for method, path in _routes(product_id, submission_id)[2:]:
+        body = (
+            {"json": {"name": "mine", "type": "initial"}} if path.endswith("/submissions") and method == "POST" else {}
+        )
+        message = _error(
+            stranger.http.request(method, path, **body),  # type: ignore[arg-type]  # httpx types its keywords one by one
+            404,
+            "entityNotFound",
+        )["message"]
+        # The same words as for an id that nobody has: a stranger learns nothing.
+        assert message == f"There is no product {product_id} in this account."
+    listed = stranger.http.get(f"{API}/products").json()["value"]
+    assert product_id not in [each["id"] for each in listed]
+    # Nor does a product of one's own open a submission of someone else's.
+    own = stranger.create_product()["id"]
+    for method, path in _routes(own, submission_id)[5:]:
+        _error(stranger.http.request(method, path), 404, "entityNotFound")
+    assert client.get_submission(submission)["commitStatus"] == "commitPending"
+
+
+def test_a_submission_is_found_under_its_own_product_only(client: ApiClient) -> None:
+    submission = client.create_submission(client.create_product()["id"])
+    other = client.create_product()["id"]
+    for method, path in _routes(other, submission["id"])[5:]:
+        _error(client.http.request(method, path), 404, "entityNotFound")
+
+
+@pytest.mark.parametrize(
+    "identifier",
+    [
+        "abc",
+        "-1",
+        "+1",
+        "1.0",
+        "1e3",
+        "0x10",
+        "%D9%A3",
+        "%C2%B2",
+        "1%202",
+        "1_0",
+        "%00",
+        "%FF",
+        "..%2f1",
+        "{id}",
+        "null",
+    ]
+    + ["9223372036854775808", "9" * 19, "1" * 40, "1" * 5000],
+    ids=lambda text: text[:25],
+)
+def test_an_id_that_is_no_number_does_not_exist(client: ApiClient, identifier: str) -> None:
+    for method, path in _routes(identifier, identifier)[2:]:
+        _error(client.http.request(method, path, content=b'{"name":"n","type":"initial"}'), 404, "entityNotFound")
+
+
+def test_a_path_that_is_no_route_answers_in_json(client: ApiClient) -> None:
+    for path in (
+        "/",
+        "/v2.0/my",
+        API,
+        f"{API}/nothing",
+        f"{API}/products/1/2/3/4",
+        "/v3.0/my/hardware/products",
+        "/%FF",
+    ):
+        _error(client.http.get(path), 404, "entityNotFound")
+    for method, path in (("DELETE", f"{API}/products/1"), ("PUT", f"{API}/products"), ("TRACE", f"{API}/products")):
+        assert client.http.request(method, path).status_code == 405
+        _flat(client.http.request(method, path), 405)
+
+
+# --- Bodies
+
+POSTS = [f"{API}/products", f"{API}/products/{UNKNOWN}/submissions"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"   ", id="blanks"),
+        pytest.param(b"{", id="cut off"),
+        pytest.param(b'{"productName": "a",}', id="trailing comma"),
+        pytest.param(b"{'productName': 'a'}", id="single quotes"),
+        pytest.param(b'{"productName": "\xff"}', id="bad UTF-8"),
+        pytest.param(b'{"productName": "\xed\xa0\x80"}', id="surrogate in UTF-8"),
+        pytest.param('{"productName": "a"}'.encode("utf-16"), id="UTF-16"),
+        pytest.param(b'{"productName": "a\nb"}', id="raw line feed in a string"),
+        pytest.param(b'{"productName": NaN}', id="NaN"),
+        pytest.param(b'{"productName": -Infinity}', id="Infinity"),
+        pytest.param(b'{"productName": 1e999}', id="a number beyond all numbers"),
+        pytest.param(b'{"productName": ' + b"9" * 5000 + b"}", id="a number of 5000 digits"),
+        pytest.param(b"[]", id="list"),
+        pytest.param(b'"text"', id="string"),
+        pytest.param(b"null", id="null"),
+        pytest.param(b"[" * 100_000, id="100,000 levels, open"),
+        pytest.param(b'{"additionalAttributes":' * 41 + b"1" + b"}" * 41, id="41 levels"),
+        pytest.param(b"[" * 1000 + b"]" * 1000, id="1000 levels of list"),
+    ],
+)
+def test_a_body_that_is_no_json_object_answers_400(client: ApiClient, body: bytes) -> None:
+    for path in POSTS:
+        answer = client.http.post(path, content=body, headers={"Content-Type": "application/json"})
+        assert "The body" in _flat(answer, 400)
+
+
+def test_a_body_of_10_mb_answers_413_with_the_limit(client: ApiClient) -> None:
+    large = json.dumps(PRODUCT | {"productName": "x" * (10 << 20)}).encode()
+    for path in POSTS:
+        assert "larger than 1 MB" in _flat(client.http.post(path, content=large), 413)
+        # Without a length too.
+        pieces = (large[at : at + 65536] for at in range(0, len(large), 65536))
+        assert "larger than 1 MB" in _flat(client.http.post(path, content=pieces), 413)
+    assert client.http.post(POSTS[0], json=PRODUCT).status_code == 201
+
+
+@pytest.mark.parametrize(
+    "media_type", ["text/plain", "application/x-www-form-urlencoded", "application/xml", "multipart/form-data", "json"]
+)
+def test_another_media_type_answers_415(client: ApiClient, media_type: str) -> None:
+    for path in POSTS:
+        answer = client.http.post(path, content=json.dumps(PRODUCT), headers={"Content-Type": media_type})
+        message = _flat(answer, 415)
+        assert "application/json" in message
+        assert media_type in message
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b'"' + b'\\"' * 500_000, id="escaped quotes, no end"),
+        pytest.param(b'{"a":"' + b"\\\\" * 500_000, id="backslashes, no end"),
+        pytest.param(b'"' * 1_000_001, id="quotes"),
+        pytest.param(b'{"deviceMetadataIds":[' + b"1," * 500_000 + b"1]}", id="a million wrong elements"),
+        pytest.param(b'{"requestedSignatures":[' + b"1," * 500_000 + b"1]}", id="a million wrong codes"),
+        pytest.param(
+            b'{"selectedProductTypes":{' + b",".join(b'"%d":1' % n for n in range(100_000)) + b"}}", id="wrong map"
+        ),
+    ],
+)
+def test_no_body_keeps_the_service_busy(client: ApiClient, body: bytes) -> None:
+    started = time.monotonic()
+    answer = client.http.post(f"{API}/products", content=body)
+    assert answer.status_code in (400, 422)
+    assert time.monotonic() - started < 5
+    assert len(answer.content) < 200_000
+
+
+# --- Fields
+
+
+def test_every_missing_field_is_named(client: ApiClient) -> None:
+    product = _findings(client.http.post(f"{API}/products", json={}))
+    assert product == dict.fromkeys(("productName", "testHarness", "requestedSignatures"), "This property is required.")
+    path = f"{API}/products/{client.create_product()['id']}/submissions"
+    assert _findings(client.http.post(path, json={})) == dict.fromkeys(("name", "type"), "This property is required.")
+
+
+def test_null_is_no_value_for_a_required_field(client: ApiClient) -> None:
+    nothing = dict.fromkeys(PRODUCT)
+    assert set(_findings(client.http.post(f"{API}/products", json=nothing))) == set(PRODUCT)
+
+
+def test_every_wrong_type_is_named_at_once(client: ApiClient) -> None:
+    wrong: dict[str, Any] = {
+        "productName": 1,
+        "testHarness": ["HLK"],
+        "requestedSignatures": "WINDOWS_v100_X64_GE_FULL",
+        "selectedProductTypes": [],
+        "deviceType": 7,
+        "isTestSign": "perhaps",
+        "isFlightSign": [],
+        "announcementDate": "yesterday",
+        "marketingNames": {"a": 1},
+        "deviceMetadataIds": ["no guid"],
+        "firmwareVersion": {},
+        "additionalAttributes": "none",
+    }
+    findings = _findings(client.http.post(f"{API}/products", json=wrong))
+    assert set(findings) == set(wrong) - {"deviceMetadataIds"} | {"deviceMetadataIds[0]"}
+    assert all(message.endswith(".") for message in findings.values())
+
+
+@pytest.mark.parametrize(
+    ("change", "target", "said"),
+    [
+        ({"productName": ""}, "productName", "at least 1"),
+        ({"productName": "  "}, "productName", "blank"),
+        ({"productName": "x" * 1001}, "productName", "1000"),
+        ({"testHarness": "WLK"}, "testHarness", "`WLK` is not one of"),
+        ({"deviceType": "imaginary"}, "deviceType", "internalExternal"),
+        ({"requestedSignatures": []}, "requestedSignatures", "at least 1"),
+        (
+            {"requestedSignatures": [X64, "WINDOWS_v100_X86_TH2_FULL"]},
+            "requestedSignatures[1]",
+            "The OS code `WINDOWS_v100_X86_TH2_FULL` is invalid.",
+        ),
+        ({"requestedSignatures": [X64, None]}, "requestedSignatures[1]", "The OS code `None` is invalid."),
+        ({"selectedProductTypes": {"Windows_v99": "Camera"}}, "selectedProductTypes", "`Windows_v99` is invalid"),
+        ({"selectedProductTypes": {"Windows_v100_RS5": "Toaster"}}, "selectedProductTypes", "`Toaster` is invalid"),
+        ({"announcementDate": 1700000000}, "announcementDate", "2026-11-23T00:00:00Z"),
+        ({"announcementDate": "9999-12-31T23:59:59-14:00"}, "announcementDate", "date"),
+        ({"announcementDate": "2026-13-45"}, "announcementDate", "date"),
+        ({"isTestSign": True, "isFlightSign": True}, "isFlightSign", "isTestSign and isFlightSign cannot both be true"),
+        ({"productName": "a\0b"}, "productName", "control character"),
+        ({"marketingNames": ["good", "a\0b"]}, "marketingNames[1]", "control character"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_its_place(
+    client: ApiClient, change: dict[str, Any], target: str, said: str
+) -> None:
+    findings = _findings(client.http.post(f"{API}/products", json=PRODUCT | change))
+    assert set(findings) == {target}
+    assert said in findings[target]
+
+
+ATTRIBUTES = "additionalAttributes"
+
+
+@pytest.mark.parametrize(
+    ("attributes", "targets"),
+    [
+        ({"storageController": {"usedProprietary": True}}, ["storageController.proprietaryName", "storageController.proprietaryVersion"]),
+        ({"RaidController": {"usedMicrosoft": True}}, ["raidController.microsoftName", "raidController.microsoftVersion"]),
+        ({"StorageController": {"usedBetterBoot": True}}, ["storageController.uefiVersion", "storageController.acpiVersion"]),
+        ({"SVVP": {"guestOs": "Windows 95", "processorArchitecture": "6502"}}, ["svvp.guestOs", "svvp.processorArchitecture"]),
+        ({"svvp": {"maxProcessors": "many", "maxMemory": -1}}, ["svvp.maxProcessors", "svvp.maxMemory"]),
+        ({"storageController": {}, "raidController": {}}, [""]),
+    ],
+)  # fmt: skip
+def test_additional_attributes_follow_their_rules(
+    client: ApiClient, attributes: dict[str, Any], targets: list[str]
+) -> None:
+    findings = _findings(client.http.post(f"{API}/products", json=PRODUCT | {ATTRIBUTES: attributes}))
+    assert set(findings) == {f"{ATTRIBUTES}.{target}".rstrip(".") for target in targets}
+
+
+HOSTILE = [
+    "\ud800",
+    "a\udfffb",
+    "\0",
+    "a" * 100_000,
+    "‮",
+    1 << 70,
+    -1,
+    1.5,
+    True,
+    [],
+    {},
+    None,
+    "0001-01-01T00:00:00+14:00",
+]
+FIELDS = [
+    *("productName", "testHarness", "requestedSignatures", "selectedProductTypes", "deviceType", "isTestSign"),
+    *("isFlightSign", "announcementDate", "marketingNames", "deviceMetadataIds", "deviceMetadataCategory"),
+    *("firmwareVersion", "additionalAttributes", "\ud800", "\0", ""),
+]
+
+
+def test_no_hostile_value_in_any_field_is_an_accident(client: ApiClient) -> None:
+    def post(field: str, value: object) -> None:
+        for each in (value, [value], {"storageController": value}, {str(value): value}):
+            # Written by hand: lone surrogates go as escapes.
+            body = json.dumps(PRODUCT | {field: each}).encode()
+            answer = client.http.post(f"{API}/products", content=body)
+            assert answer.status_code in (201, 422), (field, each, answer.text)
+            if answer.status_code == 201:
+                read = client.http.get(f"{API}/products/{answer.json()['id']}")
+                assert read.json() == answer.json()
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda pair: post(*pair), itertools.product(FIELDS, HOSTILE)))
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    body=st.dictionaries(st.sampled_from([*FIELDS, "name", "type"]), JSON_VALUES, max_size=6),
+    whole=st.booleans(),
+)
+def test_any_json_object_is_taken_or_refused_in_words(client: ApiClient, body: dict[str, Any], whole: bool) -> None:
+    content = json.dumps(PRODUCT | body if whole else body).encode()
+    for path in POSTS:
+        answer = client.http.post(path, content=content)
+        assert answer.status_code in (201, 400, 404, 422), answer.text
+        assert isinstance(answer.json(), dict)
+
+
+# --- Pages
+
+
+@pytest.mark.parametrize("size", ["0", "-1", "1001", "ten", "1.5", "", "%D9%A3", "1" * 100])
+def test_a_page_size_that_is_none_is_refused(client: ApiClient, size: str) -> None:
+    assert "1000" in _findings(client.http.get(f"{API}/products?pageSize={size}"))["pageSize"]
+
+
+@pytest.mark.parametrize(
+    "plain",
+    [
+        b"",
+        b"|",
+        b"garbage",
+        b"\xff\xfe",
+        b"2026-11-23|1",
+        b"2026-11-23T00:00:00+00:00|one",
+        b"2026-11-23T00:00:00+00:00|" + b"9" * 30,
+        b"0001-01-01T00:00:00+14:00|1",
+        b"9999-12-31T23:59:59-14:00|1",
+        b"2026-11-23T00:00:00+00:00|" + b"9" * 5000,
+    ],
+)
+def test_a_continuation_token_that_is_none_is_refused(client: ApiClient, plain: bytes) -> None:
+    token = base64.urlsafe_b64encode(plain).decode() or "~"
+    answer = client.http.get(f"{API}/products", params={"continuationToken": token})
+    assert _findings(answer)["continuationToken"] == "Follow next_link as it was given."
+
+
+# --- The order of things
+
+
+def test_a_second_initial_submission_is_refused_in_microsofts_words(client: ApiClient) -> None:
+    product_id = client.create_product()["id"]
+    client.create_submission(product_id)
+    answer = client.http.post(f"{API}/products/{product_id}/submissions", json={"name": "n", "type": "initial"})
+    error = _error(answer, 422, "requestInvalidForCurrentState")
+    assert error["message"] == "Initial submission already exists"
+
+
+def test_of_many_initial_submissions_at_once_one_is_made(client: ApiClient) -> None:
+    path = f"{API}/products/{client.create_product()['id']}/submissions"
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(
+            threads.map(lambda n: client.http.post(path, json={"name": f"n{n}", "type": "initial"}), range(8))
+        )
+    assert sorted(answer.status_code for answer in answers) == [201] + [422] * 7
+    assert len(client.http.get(path).json()["value"]) == 1
+
+
+@pytest.mark.parametrize("product", [{}, {"isTestSign": True, "testHarness": "HLK"}])
+def test_a_derived_submission_of_such_a_product_answers_400_in_microsofts_words(
+    client: ApiClient, product: dict[str, Any]
+) -> None:
+    product_id = client.create_product(**product)["id"]
+    answer = client.http.post(f"{API}/products/{product_id}/submissions", json={"name": "n", "type": "derived"})
+    error = _error(answer, 400, "invalidInput")
+    assert (
+        error["message"]
+        == "Cannot create derived submission for Attestation, TestSigned and ExtensionInf type of products."
+    )
+    assert error["validationErrors"][0]["target"] == "type"
+
+
+def test_a_derived_submission_needs_a_finished_initial_one(client: ApiClient) -> None:
+    product_id = client.create_product(testHarness="HLK")["id"]
+    path = f"{API}/products/{product_id}/submissions"
+    body = {"name": "n", "type": "derived"}
+    first = _error(client.http.post(path, json=body), 422, "requestInvalidForCurrentState")["message"]
+    assert "create that first" in first
+    client.create_submission(product_id)
+    second = _error(client.http.post(path, json=body), 422, "requestInvalidForCurrentState")["message"]
+    assert "finished successfully" in second
+
+
+@pytest.mark.parametrize("kind", ["Final", "", 1, None])
+def test_an_unknown_type_of_submission_is_refused(client: ApiClient, kind: object) -> None:
+    path = f"{API}/products/{client.create_product()['id']}/submissions"
+    findings = _findings(client.http.post(path, json={"name": "n", "type": kind}))
+    assert "initial, derived" in findings["type"]
+
+
+def test_of_many_commits_at_once_one_is_taken_and_the_others_are_told_so_in_microsofts_words(
+    client: ApiClient, service: Served, tmp_path: Path
+) -> None:
+    submission = client.create_submission(client.create_product()["id"])
+    client.upload(submission, signed_cabinet(tmp_path, service.made.vendor))
+    with ThreadPoolExecutor(4) as threads:
+        answers = list(threads.map(lambda _: client.commit(submission), range(4)))
+    refused = [answer for answer in answers if answer.status_code != 202]
+    assert len(refused) == 3
+    client.finished(submission)
+    for answer in (*refused, client.commit(submission)):
+        error = _error(answer, 422, "requestInvalidForCurrentState")
+        assert error["message"] == "Only pending submissions can be committed."
+
+
+# --- Upload addresses
+
+
+def _sas_refused(answer: httpx.Response, code: str) -> str:
+    assert answer.status_code == 403
+    assert answer.headers["x-ms-error-code"] == code
+    assert answer.text.lstrip("\ufeff").startswith("<?xml")
+    assert f"<Code>{code}</Code>" in answer.text
+    return answer.text
+
+
+def test_upload_addresses_that_are_wrong_expired_or_anothers_are_refused(
+    client: ApiClient, service: Served, bare: httpx.Client
+) -> None:
+    mine, other = (client.create_submission(client.create_product()["id"]) for _ in range(2))
+    url = httpx.URL(mine["downloads"]["items"][0]["url"])
+    put: Callable[[object], httpx.Response] = lambda where: bare.put(  # noqa: E731 - shorter than it is long
+        str(where), content=b"x", headers={"x-ms-blob-type": "BlockBlob"}
+    )
+    assert "signature" in _sas_refused(put(url.copy_merge_params({"sig": "AAAA"})), "AuthenticationFailed")
+    assert "signature" in _sas_refused(
+        put(url.copy_merge_params({"se": "2099-01-01T00:00:00Z"})), "AuthenticationFailed"
+    )
+    assert "lacks" in _sas_refused(put(url.copy_with(query=None)), "AuthenticationFailed")
+    foreign = httpx.URL(other["downloads"]["items"][0]["url"]).copy_with(query=url.query)
+    assert "signature" in _sas_refused(put(foreign), "AuthenticationFailed")
+    with _database(service) as database, database.reading() as connection:
+        row = find_submission(connection, service.made.credentials["accountId"], mine["productId"], mine["id"])
+    assert row is not None
+    keys = ServiceKeys.ensure(service.made.data)
+    past = SasSigner([keys.sas], service.url, lambda: datetime.now(UTC) - timedelta(hours=25))
+    expired = past.url(row.package_blob, url.path.rpartition("/")[2], permissions="rwl")
+    assert "expired" in _sas_refused(put(expired), "AuthenticationFailed")
+    reading = SasSigner([keys.sas], service.url, system_clock)
+    readable = reading.url(row.package_blob, url.path.rpartition("/")[2], permissions="rl")
+    _sas_refused(put(readable), "AuthorizationPermissionMismatch")
+    assert bare.get(str(url)).status_code == 404
+    assert put(url).status_code == 201

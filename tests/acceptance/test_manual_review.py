@@ -1,0 +1,55 @@
+"""With manual review switched on a package waits for a person's word, through a restart, and then goes on or fails."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service import ApiClient, Made, hwdash, make_service, serve, signed_cabinet, until
+
+
+@pytest.fixture
+def reviewing(tmp_path: Path) -> Made:
+    made = make_service(tmp_path)
+    hwdash("admin", "account", "policy", "--manual-review", "on", environment=made.environment)
+    return made
+
+
+def submitted(client: ApiClient, package: Path) -> dict[str, Any]:
+    submission = client.create_submission(client.create_product()["id"])
+    assert client.upload(submission, package).status_code == 201
+    assert client.commit(submission).status_code == 202
+    until(
+        lambda: client.get_submission(submission)["workflowStatus"]["currentStep"] == "manualReview",
+        "the submission does not come to manualReview",
+    )
+    return submission
+
+
+def test_waits_for_a_word_and_follows_it(reviewing: Made, tmp_path: Path) -> None:
+    package = signed_cabinet(tmp_path, reviewing.vendor)
+    environment = reviewing.environment
+    with serve(reviewing) as served:
+        good, bad = (submitted(served.client(), package) for _ in range(2))
+    with serve(reviewing) as served:
+        client = served.client()
+        listed = json.loads(hwdash("admin", "review", "list", environment=environment))["submissions"]
+        assert [each["submissionId"] for each in listed] == [good["id"], bad["id"]]
+        assert client.get_submission(good)["workflowStatus"]["state"] == "started"
+
+        hwdash("admin", "review", "approve", str(good["id"]), "--reason", "looks right", environment=environment)
+        assert client.finished(good)["workflowStatus"] == {
+            "currentStep": "finalizeIngestion",
+            "state": "completed",
+            "messages": [],
+        }
+
+        hwdash("admin", "review", "reject", str(bad["id"]), "--reason", "no test plan", environment=environment)
+        status = client.finished(bad)["workflowStatus"]
+        assert (status["currentStep"], status["state"]) == ("manualReview", "failed")
+        assert status["messages"] == ["ERROR review.rejected: no test plan"]
+        assert "no test plan" in client.http.get(status["errorReport"]).text
+
+        with pytest.raises(AssertionError, match="does not wait for a review"):
+            hwdash("admin", "review", "approve", str(bad["id"]), "--reason", "again", environment=environment)
