@@ -1,16 +1,17 @@
 """What every request of the API goes through: path forms, correlation headers, caller and role, JSON body."""
 
+import codecs
 import hashlib
-import json
 import re
 import uuid
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import sqlalchemy as sa
 from fastapi import Request
 from pydantic import ValidationError
+from pydantic_core import from_json
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -43,7 +44,6 @@ _SEGMENTS = {
 CANONICAL_BASE = "/v2.0/my/hardware"
 CORRELATION_HEADERS = ("MS-CorrelationId", "MS-RequestId")
 MAX_BODY = 1 << 20
-MAX_DEPTH = 40
 
 HARDWARE_ROLES = frozenset(Role) - {Role.MANAGER}
 SUBMITTERS = frozenset({Role.DRIVER_SUBMITTER, Role.ADMINISTRATOR})
@@ -150,7 +150,8 @@ async def read_body(request: Request, model: type[M]) -> M:
         if len(body) > MAX_BODY:
             raise HttpProblem(413, f"The body is larger than {MAX_BODY >> 20} MB.")
     try:
-        value = _load(bytes(body))
+        # Bounded in depth, linear in time, strict: unlike json.loads it knows no NaN and no lone surrogates.
+        value = from_json(bytes(body).removeprefix(codecs.BOM_UTF8), allow_inf_nan=False)
     except ValueError as error:
         raise HttpProblem(400, f"The body is not JSON: {error}") from error
     if not isinstance(value, dict):
@@ -159,20 +160,6 @@ async def read_body(request: Request, model: type[M]) -> M:
         return model.model_validate(value)
     except ValidationError as error:
         raise invalid_input(error) from error
-
-
-def _load(body: bytes) -> Any:
-    text = body.decode("utf-8-sig")
-    depth = 0
-    for mark in re.finditer(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', text):
-        depth += 1 if mark[0] in "[{" else -1 if mark[0] in "]}" else 0
-        if depth > MAX_DEPTH:
-            raise ValueError(f"it is nested deeper than {MAX_DEPTH} levels")
-    return json.loads(text, parse_constant=_no_constant)
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
 
 
 def create_key(request: Request, wanted: WireModel) -> CreateKey:
