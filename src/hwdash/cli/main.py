@@ -27,9 +27,9 @@ def cli() -> None:
 def main() -> None:
     """The entry point: known errors end in a sentence and an exit code, never in a traceback."""
     try:
-        cli.main(standalone_mode=False)
-    except click.exceptions.Exit as leave:
-        sys.exit(leave.exit_code)
+        # Without standalone mode, the code of a click.exceptions.Exit is what main returns.
+        code = cli.main(standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
     except click.Abort:
         click.echo("stopped", err=True)
         sys.exit(130)

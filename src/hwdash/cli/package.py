@@ -8,7 +8,7 @@ import click
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from hwdash.cli.output import Exit, print_json, refuse
 from hwdash.clock import system_clock
@@ -19,6 +19,7 @@ from hwdash.drivers.errors import DriversError
 from hwdash.drivers.findings import Finding
 from hwdash.drivers.package import check_layout
 from hwdash.signing.authority import development_vendor_certificate
+from hwdash.signing.keys import encrypted_pkcs8, write_atomically
 
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 NEW_FILE = click.Path(dir_okay=False, path_type=Path)
@@ -80,7 +81,8 @@ def check(cabinet: Path, as_json: bool) -> None:
             findings += check_layout([file.name for file in opened.files])
             signer = verify_cabinet(stream, opened, source=cabinet.name).signer.subject.rfc4514_string()
     except DriversError as problem:
-        findings.append(Finding("package.unreadable", "error", str(problem), "", cabinet.name))
+        remedy = "Correct the package and check it again."
+        findings.append(Finding("package.unreadable", "error", str(problem), remedy, cabinet.name))
     for finding in findings:
         click.echo(str(finding), err=True)
     failed = any(each.level == "error" for each in findings)
@@ -149,9 +151,8 @@ def write_development_certificate(company: str, folder: Path, passphrase: str | 
     key, chain = development_vendor_certificate(company, system_clock())
     folder.mkdir(parents=True, exist_ok=True)
     certificate_file, key_file = folder / "certificate.pem", folder / "key.pem"
-    encryption = BestAvailableEncryption(passphrase.encode()) if passphrase else NoEncryption()
-    key_file.touch(mode=0o600)
-    key_file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption))
+    plain = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    write_atomically(key_file, encrypted_pkcs8(key, passphrase.encode()) if passphrase else plain, mode=0o600)
     certificate_file.write_bytes(b"".join(each.public_bytes(Encoding.PEM) for each in chain))
     return certificate_file, key_file
 
