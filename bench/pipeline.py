@@ -6,7 +6,7 @@ half of it hardly compressible: five PE files of 20 to 78 MB, five symbol files,
 Ours: a service of ``hwdash init`` and ``hwdash serve --no-tls``, the package uploaded before. The clock runs from the
 commit until the submission, asked every 50 ms, shows its ``signedPackage``.
 
-The peer: ``sh`` with ``osslsigncode verify``, ``cabextract``, ``sha1sum`` and ``sha256sum`` of every file, a scan by the
+The peer: ``sh`` with ``osslsigncode verify``, ``cabextract``, ``sha1sum`` and ``sha256sum`` of each file, a scan by the
 same yara-x with the same rules in a Python process, ``osslsigncode sign`` of every PE file, ``zip -0``.
 
 The same: the cabinet's signature verified, every file unpacked, digested by SHA-1 and SHA-256 and scanned, every PE

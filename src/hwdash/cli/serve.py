@@ -5,10 +5,12 @@ import os
 import socket
 import ssl
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import click
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from hwdash.cli.output import refuse, say
 from hwdash.cli.service_options import data_option, existing_service, told_plainly
@@ -45,7 +47,7 @@ def serve(data: Path | None, host: str, port: int, no_tls: bool, log_level: str)
         config = uvicorn.Config(
             create_service(settings, public_url=url).app,
             loop="uvloop",
-            http="httptools",
+            http=_Protocol,
             lifespan="on",
             access_log=False,
             log_config=None,
@@ -61,13 +63,25 @@ def serve(data: Path | None, host: str, port: int, no_tls: bool, log_level: str)
             config.ssl = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
             config.ssl.load_cert_chain(files.certificate_and_key, password=files.passphrase)
         server = _Server(config, url)
-        server.run(sockets=[listening])
+        with suppress(KeyboardInterrupt):  # the server has shut down by then
+            server.run(sockets=[listening])
     if not server.started:
         refuse("the service did not start; the log above says why")
     # A step that is still running is run again at the next start, as after a kill: do not wait for its thread.
     logging.shutdown()
     sys.stdout.flush()
     os._exit(0)
+
+
+class _Protocol(HttpToolsProtocol):
+    """Ends idle connections at once when the service stops: over TLS, an idle client answers no polite close."""
+
+    def shutdown(self) -> None:
+        """Stop: now where nothing is under way, else after the answer."""
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.abort()
+        else:
+            self.cycle.keep_alive = False
 
 
 class _Server(uvicorn.Server):
