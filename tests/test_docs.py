@@ -15,7 +15,6 @@ from pathlib import Path
 import click
 import pytest
 from fastapi import FastAPI
-from service import API, ROOT, ApiClient, Served, clean_environment, signed_cabinet
 from starlette.routing import Route
 
 from hwdash.cli.main import cli
@@ -28,6 +27,7 @@ from hwdash.server.errors import STATUS
 from hwdash.server.setup import make_service
 from hwdash.settings import Settings
 from hwdash.vocabulary import SUBMISSION_STEPS
+from service import API, ROOT, ApiClient, Served, clean_environment, signed_cabinet
 
 DOCS = ROOT / "docs"
 SOURCE = ROOT / "src" / "hwdash"

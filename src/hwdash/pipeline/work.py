@@ -11,6 +11,7 @@ from hwdash.clock import Clock
 from hwdash.drivers.errors import DriversError
 from hwdash.drivers.findings import Finding
 from hwdash.pipeline.child import ChildFailed, ChildLimits, run_in_child
+from hwdash.pipeline.scan_engines import ScannerUnavailable
 from hwdash.settings import Settings
 from hwdash.signing.process import SignerProcess
 from hwdash.storage.accounts import SigningCertificate
@@ -115,6 +116,8 @@ class Work:
             except DriversError as problem:
                 raise StepFailed([f"ERROR package.unreadable: {problem}"]) from problem
             except ChildFailed as failure:
+                if failure.kind == ScannerUnavailable.__name__:
+                    raise  # the operator's rules, not the package: tried again until they are mended
                 # It may have been the machine; a second time it is the package and a defect of ours.
                 if not tries_left:
                     defect = f"{self.package_name}: {failure}. This is a defect of hwdash: please report it."

@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -17,6 +18,7 @@ from hwdash.clock import Clock, system_clock
 from hwdash.domain.errors import Code, DomainError
 from hwdash.pipeline.child import check_isolation
 from hwdash.pipeline.engine import Engine, WorkflowQueue
+from hwdash.pipeline.scan_engines import yara_rules
 from hwdash.pipeline.submission import STEP_NAMES, SubmissionWorkflow
 from hwdash.pipeline.work import Resources
 from hwdash.server.api.products import product_routes
@@ -51,9 +53,11 @@ def create_service(settings: Settings, *, public_url: str | None = None, clock: 
     """Put a service together over the data folder that ``hwdash init`` made.
 
     Starts the signer's process and checks that package parsing can be isolated. Workflows start with the application's
-    lifespan. Raises IsolationUnavailable, KeysError, SchemaMismatch and SettingsError.
+    lifespan. Raises IsolationUnavailable, ScannerUnavailable, KeysError and SchemaMismatch.
     """
     check_isolation()
+    if not settings.clamd:
+        yara_rules(Path(settings.yara_rules) if settings.yara_rules else None)
     url = public_url or settings.public_url
     keys = ServiceKeys.ensure(settings.data)
     database = Database(settings.database)

@@ -152,6 +152,11 @@ class TestTheSignedPackage:
         assert blobs.stat(key) == published
         assert (work.workspace / "final-2" / "signed.zip").read_bytes() == content
 
+    def test_every_entry_bears_the_time_of_the_catalogs_and_not_that_of_the_run(self, work: Work, tmp_path: Path):
+        run(work)
+        with zipfile.ZipFile(signed_package(work, tmp_path)) as archive:
+            assert {entry.date_time for entry in archive.infolist()} == {(2026, 11, 23, 14, 15, 16)}  # in steps of 2 s
+
     @pytest.mark.parametrize(("size", "long_form"), [(1, False), (GIB, False), (2 * GIB - 1, True), (3 * GIB, True)])
     def test_entries_near_and_past_2_gib_get_the_long_form_of_the_zip_format(
         self, tmp_path: Path, size: int, *, long_form: bool
