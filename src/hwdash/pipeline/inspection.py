@@ -7,10 +7,12 @@ They take and return JSON: findings, metadata, digests and offsets.
 import hashlib
 import io
 import os
+import re
 import uuid
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
@@ -21,11 +23,17 @@ from hwdash.drivers.authenticode import verify_cabinet
 from hwdash.drivers.cab import Cabinet, CabinetLimits
 from hwdash.drivers.errors import DriversError
 from hwdash.drivers.findings import Finding
-from hwdash.drivers.inf.document import Inf
+from hwdash.drivers.inf.document import MAX_BYTES, Inf
 from hwdash.drivers.inf.metadata import driver_metadata
 from hwdash.drivers.inf.models import devices_for, manufacturers
 from hwdash.drivers.inf.verify import verify
-from hwdash.drivers.package import check_architectures, check_inf_references, check_layout, driver_folders
+from hwdash.drivers.package import (
+    check_architectures,
+    check_inf_references,
+    check_layout,
+    driver_folders,
+    unsafe_path_reason,
+)
 from hwdash.drivers.pe import PeImage, measure
 from hwdash.storage.blobs import BlobReader, Segment
 from hwdash.vocabulary import OperatingSystem, operating_system
@@ -36,6 +44,9 @@ BUNDLES = uuid.UUID("6f1d0bde-1f0c-4a35-9d5e-0a3c0a5b7f21")
 # Files that Windows loads as code: one of these that is not a sound PE file is an error, any other file may hold what
 # it likes.
 PE_SUFFIXES = (".sys", ".dll", ".exe", ".ocx", ".cpl", ".efi", ".drv")
+CATALOG_NAME = re.compile(r"[^/\\]+\.cat", re.IGNORECASE)
+# What the declarative mode alone asks for (facts/inf/infverif_codes.json): legacy ways to install that still install.
+DECLARATIVE_ONLY = frozenset(f"inf.{code}" for code in range(1300, 1310))
 WRITE_BATCH = 1 << 20
 READ_BATCH = 1 << 18
 # Files that wait to be measured while the next ones are unpacked.
@@ -72,7 +83,8 @@ def inspect_package(arguments: dict[str, Any]) -> dict[str, Any]:
                     rule="package.unsigned" if unsigned else "package.signature-invalid",
                     level="error",
                     message=f"SignatureValidationFailed: {getattr(problem, 'message', problem)}",
-                    remedy="Sign the cabinet (SHA-256) with a certificate that is registered with the account: hwdash package sign."
+                    remedy="Sign the cabinet (SHA-256) with a certificate that is registered with the account: "
+                    "hwdash package sign."
                     if unsigned
                     else "Sign the cabinet anew, and do not change it afterwards.",
                     file=name,
@@ -127,7 +139,7 @@ def prepare(arguments: dict[str, Any]) -> dict[str, Any]:
                 "id": bundle_id,
                 "folder": name,
                 "files": [measured[path] for path in sorted(paths)],
-                "catalogs": _catalog_names(infs),
+                "catalogs": _catalog_names(name, infs, findings),
                 "hardwareIds": _hardware_ids(infs, systems),
             }
         )
@@ -199,21 +211,37 @@ def _unreadable(problem: DriversError, path: str) -> Finding:
 
 
 def _read_inf(stored: Path, path: str) -> Inf:
-    return Inf.parse(stored.read_bytes(), source=path)
+    with stored.open("rb") as stream:
+        # One byte too many is enough for the parser to refuse the file by its size.
+        return Inf.parse(stream.read(min(os.fstat(stream.fileno()).st_size, MAX_BYTES + 1)), source=path)
 
 
 def _systems(codes: Sequence[str]) -> list[OperatingSystem]:
     return [known for known in map(operating_system, codes) if known is not None]
 
 
-def _catalog_names(infs: Sequence[tuple[str, Inf]]) -> list[str]:
+def _catalog_names(folder: str, infs: Sequence[tuple[str, Inf]], findings: list[Finding]) -> list[str]:
     """The catalogs that the INFs of a folder ask for, each once; an INF that names none gets one of its own name."""
     names: dict[str, str] = {}
     for file, inf in infs:
         named = [name for name in inf.version.catalog_files.values() if name]
         for name in named or [f"{file.rsplit('.', 1)[0]}.cat"]:
-            names.setdefault(name.casefold(), name)
+            if CATALOG_NAME.fullmatch(name) is None or unsafe_path_reason(name) is not None:
+                findings.append(_no_catalog_name(f"{folder}/{file}", name, inf.version.line))
+            else:
+                names.setdefault(name.casefold(), name)
     return list(names.values())
+
+
+def _no_catalog_name(path: str, name: str, line: int) -> Finding:
+    return Finding(
+        rule="package.catalog-name",
+        level="error",
+        message=f"The catalog cannot be called {name!r}.",
+        remedy="CatalogFile must be a plain file name that ends in .cat.",
+        file=path,
+        line=line or None,
+    )
 
 
 def _hardware_ids(infs: Sequence[tuple[str, Inf]], systems: Sequence[OperatingSystem]) -> list[str]:
@@ -223,6 +251,13 @@ def _hardware_ids(infs: Sequence[tuple[str, Inf]], systems: Sequence[OperatingSy
             for device in devices_for(inf, system):
                 ids.update((each.lower(), None) for each in device.ids)
     return list(ids)
+
+
+def _judgement(finding: Finding) -> Finding:
+    """An INF that is not declarative costs the package that verdict, not its signature."""
+    if finding.level != "error" or finding.rule not in DECLARATIVE_ONLY:
+        return finding
+    return replace(finding, level="warning", message=f"{finding.message} (The package is not declarative.)")
 
 
 def check_infs(arguments: dict[str, Any]) -> dict[str, Any]:
@@ -239,7 +274,7 @@ def check_infs(arguments: dict[str, Any]) -> dict[str, Any]:
             judged = verify(inf, mode="declarative")
             declarative = declarative and not any(each.level == "error" for each in judged)
             devices = devices or bool(manufacturers(inf))
-            findings += judged + check_inf_references(inf, inside)
+            findings += [_judgement(each) for each in judged] + check_inf_references(inf, inside)
     return {
         "findings": [each.to_json() for each in findings],
         "isDeclarative": declarative,

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from hwdash.drivers.errors import ParseError
+from hwdash.drivers.errors import LimitExceeded, ParseError
 from hwdash.drivers.pe import PeLayout
-from hwdash.pipeline.inspection import MEASURES_AHEAD, prepare
+from hwdash.pipeline.inspection import MEASURES_AHEAD, check_infs, prepare
 from service import SAMPLE, X64, Entry, sample_entries, unsigned_cabinet
 
 IMAGE = (SAMPLE / "hwdash_sample.sys").read_bytes()
@@ -140,3 +140,53 @@ def test_a_damaged_block_ends_the_unpacking_and_says_where(tmp_path: Path):
     with pytest.raises(ParseError, match="checksum is wrong") as caught:
         prepared(cabinet, tmp_path / "files")
     assert 0 < (caught.value.offset or 0) < len(damaged)
+
+
+INF = (SAMPLE / "hwdash_sample.inf").read_bytes()
+
+
+def prepared_with_inf(tmp_path: Path, inf: bytes):
+    entries: list[Entry] = [("d\\hwdash_sample.inf", inf), ("d\\hwdash_sample.sys", IMAGE)]
+    answer = prepared(unsigned_cabinet(tmp_path, entries), tmp_path / "files")
+    return answer, check_infs({"folder": str(tmp_path / "files"), "bundles": answer["bundles"]})
+
+
+@pytest.mark.parametrize("name", ["..\\x.cat", "sub\\x.cat", "C:x.cat", "x.sys", "nul.cat"])
+def test_a_catalog_name_that_is_no_plain_file_name_is_refused_with_its_place(tmp_path: Path, name: str):
+    answer, _ = prepared_with_inf(tmp_path, INF.replace(b"hwdash_sample.cat", name.encode()))
+    (finding,) = answer["findings"]
+    assert (finding["rule"], finding["level"]) == ("package.catalog-name", "error")
+    assert finding["file"] == "d/hwdash_sample.inf"
+    assert answer["bundles"][0]["catalogs"] == []
+
+
+def test_the_sample_is_declarative_and_without_a_finding(tmp_path: Path):
+    _, checked = prepared_with_inf(tmp_path, INF)
+    assert checked == {"findings": [], "isDeclarative": True, "hasDevices": True}
+
+
+def test_a_legacy_way_to_install_costs_the_declarative_verdict_but_not_the_signature(tmp_path: Path):
+    legacy = INF.replace(
+        b"[Strings]", b"[Sample_Install.NT.CoInstallers]\r\nAddReg = Co\r\n[Co]\r\nHKR,,x,,y\r\n[Strings]"
+    )
+    _, checked = prepared_with_inf(tmp_path, legacy)
+    assert checked["isDeclarative"] is False
+    assert [(each["rule"], each["level"]) for each in checked["findings"]] == [("inf.1303", "warning")]
+
+
+def test_any_other_error_of_an_inf_stays_one(tmp_path: Path):
+    _, checked = prepared_with_inf(tmp_path, INF.replace(b"%Device% =", b"%Nothing% ="))
+    assert ("inf.1235", "error") in [(each["rule"], each["level"]) for each in checked["findings"]]
+
+
+def test_an_inf_of_no_reasonable_size_is_refused_without_being_read_whole(tmp_path: Path):
+    answer, _ = prepared_with_inf(tmp_path, INF)
+    stored = tmp_path / "files" / answer["bundles"][0]["files"][0]["stored"]
+    with stored.open("r+b") as stream:
+        stream.truncate(1 << 30)
+    tracemalloc.start()
+    with pytest.raises(LimitExceeded, match=r"hwdash_sample\.inf"):
+        check_infs({"folder": str(tmp_path / "files"), "bundles": answer["bundles"]})
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 64 << 20
