@@ -8,14 +8,15 @@ import subprocess
 import sys
 import tomllib
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
 from fastapi import FastAPI
-from starlette.routing import Route
+from starlette.routing import BaseRoute
 
 from hwdash.cli.main import cli
 from hwdash.cli.output import Exit
@@ -99,6 +100,14 @@ def test_every_option_of_a_command_is_listed_and_no_other(name: str) -> None:
     section = sections(REFERENCE / "command-line.md")[name]
     listed = {CELL.findall(row[0])[0].split()[0] for row in rows(section)}
     assert listed == options(COMMANDS[name])
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_choice_of_a_command_is_listed(name: str) -> None:
+    named = {text.casefold() for text in CELL.findall(sections(REFERENCE / "command-line.md")[name])}
+    kinds = [each.type for each in COMMANDS[name].params if isinstance(each.type, click.Choice)]
+    taken = {kind.normalize_choice(choice, None).casefold() for kind in kinds for choice in kind.choices}
+    assert taken - named == set()
 
 
 @pytest.mark.parametrize("page", ["reference/command-line.md", "how-to/submit-from-ci.md"])
@@ -206,6 +215,15 @@ def new_service(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     return settings
 
 
+def served(routes: Iterable[BaseRoute]) -> Iterator[Any]:
+    """Every route, also of the routers that the application includes, with its whole path."""
+    for route in routes:
+        if hasattr(route, "effective_candidates"):
+            yield from served(route.effective_candidates())
+        else:
+            yield route
+
+
 @pytest.fixture(scope="module")
 def routes(new_service: Settings) -> set[tuple[str, str, str]]:
     """(method, path, success status) of every route that the application serves."""
@@ -216,8 +234,7 @@ def routes(new_service: Settings) -> set[tuple[str, str, str]]:
         app = app._app  # type: ignore[attr-defined]
     return {
         (method, route.path, str(getattr(route, "status_code", None) or 200))
-        for route in app.routes
-        if isinstance(route, Route)
+        for route in served(app.routes)
         for method in route.methods or ()
         if method != "HEAD"
     }
@@ -308,12 +325,12 @@ def test_the_client_of_microsofts_libraries_gets_a_signed_package(service: Serve
 # Rules
 
 
-RULE = re.compile(r"(?:(?:ERROR|WARNING) )?((?:package|account|signing)\.[a-z]+(?:-[a-z]+)*)(?=$| )")
+RULE = re.compile(r"(?:ERROR ([a-z]+\.[a-z-]+)|((?:package|account|signing|review)\.[a-z]+(?:-[a-z]+)*)$)")
 
 
 def emitted_rules() -> set[str]:
     """Whole ids written as text, those that open a message, and those that drivers/package.py puts together."""
-    found = {match[1] for text in string_constants(SOURCE) if (match := RULE.match(text))}
+    found = {match[1] or match[2] for text in string_constants(SOURCE) if (match := RULE.match(text))}
     makers = {"_error", "_warning", "make"}
     for node in ast.walk(ast.parse((SOURCE / "drivers" / "package.py").read_text())):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in makers:
@@ -406,6 +423,16 @@ def test_the_versions_told_of_the_dependencies_are_those_pinned() -> None:
     for row in rows((DOCS / "adr" / "0010-dependencies.md").read_text()):
         told = row[2].split(",")[0]
         assert f"{pinned[row[0]]}.".startswith(f"{told}."), row[0]
+
+
+def test_the_sample_driver_is_built_reproducibly(tmp_path: Path) -> None:
+    built = []
+    for name in ("first", "second"):
+        output = tmp_path / name / "hwdash_sample.sys"
+        output.parent.mkdir()
+        subprocess.run(["sh", str(ROOT / "examples/sample-driver/build.sh"), str(output)], check=True)
+        built.append(output.read_bytes())
+    assert built[0] == built[1]
 
 
 # Links and names

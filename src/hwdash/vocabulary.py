@@ -199,6 +199,10 @@ class Role(_Word):
     SHIPPING_LABEL_PROMOTER = "Shipping Label Promoter"  # gone from the role table in 2019, still asked for elsewhere
 
 
+FIRST_ROLES = (Role.MANAGER, Role.DRIVER_SUBMITTER, Role.SHIPPING_LABEL_OWNER)
+"""What an application needs to submit and to publish (contract/api.md 8.2)."""
+
+
 class OperatingSystem(NamedTuple):
     """One OS code: an operating system release on one architecture.
 

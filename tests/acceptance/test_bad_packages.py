@@ -133,7 +133,7 @@ def test_what_is_no_cabinet_is_called_so(refused: Callable[..., list[str]], cont
     assert "Build the cabinet anew" in message
 
 
-@pytest.mark.parametrize("kept", [4, 70, -8000], ids=lambda kept: f"[:{kept}]")
+@pytest.mark.parametrize("kept", [4, 70, 1080], ids=lambda kept: f"{kept} bytes of 1090")
 def test_a_cabinet_cut_off_anywhere_is_called_so(
     refused: Callable[..., list[str]], service: Served, tmp_path: Path, kept: int
 ) -> None:
@@ -310,7 +310,7 @@ def test_one_name_twice_is_refused(
     package = signed_cabinet(tmp_path, service.made.vendor, [*sample_entries(), (twin, b"another")])
     message = _only_error(refused(package, "packageInfoValidation"))
     assert "package.duplicate-name" in message
-    assert f"Windows ignores case: {SYS} and {twin}" in message
+    assert f"ignores case: {SYS} and {twin}." in message
     assert "Keep one of them, or rename it." in message
 
 
@@ -409,12 +409,12 @@ def test_clamd_scans_where_it_is_configured(tmp_path: Path) -> None:
             infected: list[Entry] = [*sample_entries(), (r"hwdash_sample\notes.txt", EICAR)]
             failed = client.submit(signed_cabinet(tmp_path, vendor, infected))
             message = _only_error(_messages(http, failed, "scanning"))
-            assert "package.malware in hwdash_sample/notes.txt: ClamAV" in message
+            assert "package.malware in hwdash_sample/notes.txt: clamd 1" in message
             assert EICAR_SIGNATURE in message
             clean = client.submit(signed_cabinet(tmp_path, vendor))
             assert clean["workflowStatus"]["state"] == "completed", clean["workflowStatus"]
             report = client.http.get(download_url(clean, "certificationReport")).text
-            assert "ClamAV" in report
+            assert "clamd 1" in report
             assert "number of signatures not reported" in report
             assert "2 files: nothing found" in report
 

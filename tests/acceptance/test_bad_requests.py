@@ -137,24 +137,26 @@ def test_without_a_token_every_route_answers_401(bare: httpx.Client, method_and_
     assert answer.headers["WWW-Authenticate"].startswith("Bearer")
 
 
-@pytest.mark.parametrize(
-    "header",
-    [
-        "",
-        "Bearer",
-        "Bearer ",
-        "Basic YTpi",
-        "garbage",
-        "Bearer garbage",
-        "Bearer a.b.c",
-        "Bearer ..",
-        b"Bearer \xff\xfe",
-    ]
-    + [f"Bearer {'a' * 20_000}", "Bearer " + "e30." * 2 + "e30", "Bearer bnVsbA.bnVsbA.bnVsbA"],
-    ids=repr,
-)
+NO_TOKENS: list[str | bytes] = [
+    "",
+    "Bearer",
+    "Basic YTpi",
+    "garbage",
+    "Bearer garbage",
+    "Bearer a.b.c",
+    "Bearer ..",
+]
+NO_TOKENS += [b"Bearer \xff\xfe", f"Bearer {'a' * 20_000}", "Bearer e30.e30.e30", "Bearer bnVsbA.bnVsbA.bnVsbA"]
+
+
+@pytest.mark.parametrize("header", NO_TOKENS, ids=lambda header: repr(header)[:30])
 def test_a_garbage_token_answers_401(bare: httpx.Client, header: str | bytes) -> None:
-    _flat(bare.get(f"{API}/products", headers={"Authorization": header}), 401)
+    _flat(
+        bare.get(
+            f"{API}/products", headers={b"Authorization": header if isinstance(header, bytes) else header.encode()}
+        ),
+        401,
+    )
 
 
 class _Mint:
@@ -299,28 +301,11 @@ def test_a_submission_is_found_under_its_own_product_only(client: ApiClient) -> 
         _error(client.http.request(method, path), 404, "entityNotFound")
 
 
-@pytest.mark.parametrize(
-    "identifier",
-    [
-        "abc",
-        "-1",
-        "+1",
-        "1.0",
-        "1e3",
-        "0x10",
-        "%D9%A3",
-        "%C2%B2",
-        "1%202",
-        "1_0",
-        "%00",
-        "%FF",
-        "..%2f1",
-        "{id}",
-        "null",
-    ]
-    + ["9223372036854775808", "9" * 19, "1" * 40, "1" * 5000],
-    ids=lambda text: text[:25],
-)
+NO_IDS = ["abc", "-1", "+1", "1.0", "1e3", "0x10", "%D9%A3", "%C2%B2", "1%202", "1_0", "%00", "%FF", "..%2f1", "null"]
+TOO_LARGE = ["9223372036854775808", "9" * 19, "1" * 40, "1" * 5000]
+
+
+@pytest.mark.parametrize("identifier", NO_IDS + TOO_LARGE, ids=lambda text: text[:25])
 def test_an_id_that_is_no_number_does_not_exist(client: ApiClient, identifier: str) -> None:
     for method, path in _routes(identifier, identifier)[2:]:
         _error(client.http.request(method, path, content=b'{"name":"n","type":"initial"}'), 404, "entityNotFound")
@@ -361,13 +346,14 @@ POSTS = [f"{API}/products", f"{API}/products/{UNKNOWN}/submissions"]
         pytest.param(b'{"productName": "a\nb"}', id="raw line feed in a string"),
         pytest.param(b'{"productName": NaN}', id="NaN"),
         pytest.param(b'{"productName": -Infinity}', id="Infinity"),
-        pytest.param(b'{"productName": 1e999}', id="a number beyond all numbers"),
-        pytest.param(b'{"productName": ' + b"9" * 5000 + b"}", id="a number of 5000 digits"),
+        pytest.param(b'{"productName": "\\ud800"}', id="half of a surrogate pair"),
+        pytest.param(b'{"a": [{"\\udfff": 1}]}', id="half of a surrogate pair in an unknown place"),
+        pytest.param(b'{"productName": "a\\u0000b"}', id="NUL, which PostgreSQL does not store"),
         pytest.param(b"[]", id="list"),
         pytest.param(b'"text"', id="string"),
         pytest.param(b"null", id="null"),
         pytest.param(b"[" * 100_000, id="100,000 levels, open"),
-        pytest.param(b'{"additionalAttributes":' * 41 + b"1" + b"}" * 41, id="41 levels"),
+        pytest.param(b'{"additionalAttributes":' * 500 + b"1" + b"}" * 500, id="500 levels"),
         pytest.param(b"[" * 1000 + b"]" * 1000, id="1000 levels of list"),
     ],
 )
@@ -404,6 +390,8 @@ def test_another_media_type_answers_415(client: ApiClient, media_type: str) -> N
         pytest.param(b'"' + b'\\"' * 500_000, id="escaped quotes, no end"),
         pytest.param(b'{"a":"' + b"\\\\" * 500_000, id="backslashes, no end"),
         pytest.param(b'"' * 1_000_001, id="quotes"),
+        pytest.param(b'{"isTestSign":1e999}', id="a number beyond all numbers"),
+        pytest.param(b'{"productName":' + b"9" * 1_000_000 + b"}", id="a number of a million digits"),
         pytest.param(b'{"deviceMetadataIds":[' + b"1," * 500_000 + b"1]}", id="a million wrong elements"),
         pytest.param(b'{"requestedSignatures":[' + b"1," * 500_000 + b"1]}", id="a million wrong codes"),
         pytest.param(
@@ -472,11 +460,9 @@ def test_every_wrong_type_is_named_at_once(client: ApiClient) -> None:
         ({"selectedProductTypes": {"Windows_v99": "Camera"}}, "selectedProductTypes", "`Windows_v99` is invalid"),
         ({"selectedProductTypes": {"Windows_v100_RS5": "Toaster"}}, "selectedProductTypes", "`Toaster` is invalid"),
         ({"announcementDate": 1700000000}, "announcementDate", "2026-11-23T00:00:00Z"),
-        ({"announcementDate": "9999-12-31T23:59:59-14:00"}, "announcementDate", "date"),
+        ({"announcementDate": "9999-12-31T23:59:59-14:00"}, "announcementDate", "the years 1 to 9999"),
         ({"announcementDate": "2026-13-45"}, "announcementDate", "date"),
         ({"isTestSign": True, "isFlightSign": True}, "isFlightSign", "isTestSign and isFlightSign cannot both be true"),
-        ({"productName": "a\0b"}, "productName", "control character"),
-        ({"marketingNames": ["good", "a\0b"]}, "marketingNames[1]", "control character"),
     ],
 )
 def test_a_wrong_value_is_refused_with_its_place(
@@ -491,29 +477,36 @@ ATTRIBUTES = "additionalAttributes"
 
 
 @pytest.mark.parametrize(
-    ("attributes", "targets"),
+    ("member", "content", "targets"),
     [
-        ({"storageController": {"usedProprietary": True}}, ["storageController.proprietaryName", "storageController.proprietaryVersion"]),
-        ({"RaidController": {"usedMicrosoft": True}}, ["raidController.microsoftName", "raidController.microsoftVersion"]),
-        ({"StorageController": {"usedBetterBoot": True}}, ["storageController.uefiVersion", "storageController.acpiVersion"]),
-        ({"SVVP": {"guestOs": "Windows 95", "processorArchitecture": "6502"}}, ["svvp.guestOs", "svvp.processorArchitecture"]),
-        ({"svvp": {"maxProcessors": "many", "maxMemory": -1}}, ["svvp.maxProcessors", "svvp.maxMemory"]),
-        ({"storageController": {}, "raidController": {}}, [""]),
+        ("storageController", {"usedProprietary": True}, ["proprietaryName", "proprietaryVersion"]),
+        ("RaidController", {"usedMicrosoft": True}, ["microsoftName", "microsoftVersion"]),
+        ("StorageController", {"usedBetterBoot": True, "uefiVersion": " "}, ["uefiVersion", "acpiVersion"]),
+        ("SVVP", {"guestOs": "Windows 95", "processorArchitecture": "6502"}, ["guestOs", "processorArchitecture"]),
+        ("svvp", {"maxProcessors": "many", "maxMemory": -1}, ["maxProcessors", "maxMemory"]),
     ],
-)  # fmt: skip
+)
 def test_additional_attributes_follow_their_rules(
-    client: ApiClient, attributes: dict[str, Any], targets: list[str]
+    client: ApiClient, member: str, content: dict[str, Any], targets: list[str]
 ) -> None:
-    findings = _findings(client.http.post(f"{API}/products", json=PRODUCT | {ATTRIBUTES: attributes}))
-    assert set(findings) == {f"{ATTRIBUTES}.{target}".rstrip(".") for target in targets}
+    answer = client.http.post(f"{API}/products", json=PRODUCT | {"additionalAttributes": {member: content}})
+    path = f"additionalAttributes.{member[0].lower()}{member[1:]}" if member != "SVVP" else "additionalAttributes.svvp"
+    assert set(_findings(answer)) == {f"{path}.{target}" for target in targets}
+
+
+def test_additional_attributes_are_of_one_kind(client: ApiClient) -> None:
+    both: dict[str, Any] = {"additionalAttributes": {"storageController": {}, "raidController": {}}}
+    findings = _findings(client.http.post(f"{API}/products", json=PRODUCT | both))
+    assert set(findings) == {"additionalAttributes"}
 
 
 HOSTILE = [
+    float("1e308"),
     "\ud800",
     "a\udfffb",
     "\0",
     "a" * 100_000,
-    "‮",
+    "\u202e",
     1 << 70,
     -1,
     1.5,
@@ -536,7 +529,7 @@ def test_no_hostile_value_in_any_field_is_an_accident(client: ApiClient) -> None
             # Written by hand: lone surrogates go as escapes.
             body = json.dumps(PRODUCT | {field: each}).encode()
             answer = client.http.post(f"{API}/products", content=body)
-            assert answer.status_code in (201, 422), (field, each, answer.text)
+            assert answer.status_code in (201, 400, 422), (field, each, answer.text)
             if answer.status_code == 201:
                 read = client.http.get(f"{API}/products/{answer.json()['id']}")
                 assert read.json() == answer.json()

@@ -280,8 +280,8 @@ class TestUpload:
     def test_a_client_that_goes_away_leaves_nothing_behind(self, server, comp):
         target = urlsplit(server.url() + comp)
         with socket.create_connection(("127.0.0.1", server.port)) as raw:
-            head = f"PUT {target.path}?{target.query} HTTP/1.1\r\nHost: x\r\nContent-Length: {8 * MIB}\r\n\r\n"
-            raw.sendall(head.encode() + b"x" * 3 * MIB)
+            head = f"PUT {target.path}?{target.query} HTTP/1.1\r\nHost: x\r\nContent-Length: {16 * MIB}\r\n\r\n"
+            raw.sendall(head.encode() + b"x" * 9 * MIB)
             wait_until(lambda: any(path.stat().st_size for path in server.files()))
         wait_until(lambda: server.files() == [])
 

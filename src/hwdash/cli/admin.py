@@ -14,14 +14,18 @@ from hwdash.cli.service_options import data_option, existing_service, told_plain
 from hwdash.clock import system_clock
 from hwdash.storage.accounts import (
     add_application_certificate,
+    add_secret,
     add_signing_certificate,
     all_accounts,
+    create_account,
+    create_application,
+    remove_signing_certificate,
     set_policy,
     set_roles,
     signing_certificates_of,
 )
 from hwdash.storage.database import Database
-from hwdash.vocabulary import Role
+from hwdash.vocabulary import FIRST_ROLES, Role
 
 REVIEW = {"review": ("hwdash.cli.review", "review", "The submissions that wait for a person's review.")}
 
@@ -65,6 +69,7 @@ def _certificate(file: Path) -> x509.Certificate:
         refuse(f"{file} is not a certificate in PEM or DER: {error}", Exit.USAGE)
 
 
+ROLE = click.Choice([str(each) for each in Role], case_sensitive=False)
 ACCOUNT = click.option("--account", type=int, metavar="SELLERID", help="The account [the only one].")
 FILE = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 
@@ -81,6 +86,16 @@ def list_accounts(data: Path | None) -> None:
     with transaction(data) as connection:
         known = [{"id": each.id, "tenantId": each.tenant_id, "name": each.name} for each in all_accounts(connection)]
     print_json({"accounts": known})
+
+
+@account.command("create")
+@click.argument("name")
+@data_option
+def new_account(name: str, data: Path | None) -> None:
+    """Make an account with the publisher NAME; prints one JSON object."""
+    with transaction(data) as connection:
+        made = create_account(connection, name, system_clock(), policy={"manualReview": False})
+    print_json({"id": made.id, "tenantId": made.tenant_id, "name": made.name})
 
 
 @account.command()
@@ -137,9 +152,45 @@ def list_certificates(account: int | None, data: Path | None) -> None:
     )
 
 
+@certificate.command("remove")
+@click.argument("thumbprint")
+@ACCOUNT
+@data_option
+def remove_certificate(thumbprint: str, account: int | None, data: Path | None) -> None:
+    """Retire the certificate of THUMBPRINT (SHA-256): packages signed with it are refused from now on."""
+    with transaction(data) as connection:
+        account_id = _account(connection, account)
+        if not remove_signing_certificate(connection, account_id, thumbprint):
+            refuse(f"account {account_id} has no certificate {thumbprint}; hwdash admin certificate list tells which.")
+    click.echo(f"removed {thumbprint}")
+
+
 @admin.group()
 def app() -> None:
     """Applications: the programs that may call the API."""
+
+
+@app.command("create")
+@click.argument("name")
+@click.option("--role", "roles", multiple=True, type=ROLE, help="A role; give it once for each [those of init].")
+@ACCOUNT
+@data_option
+def new_app(name: str, roles: tuple[str, ...], account: int | None, data: Path | None) -> None:
+    """Make an application with a client secret; prints one JSON object, the secret this once."""
+    with transaction(data) as connection:
+        made = create_application(connection, _account(connection, account), name, roles or FIRST_ROLES, system_clock())
+        secret = add_secret(connection, made.client_id, system_clock())
+    print_json({"tenantId": made.tenant_id, "clientId": made.client_id, "clientSecret": secret.secret})
+
+
+@app.command("secret")
+@click.argument("client_id")
+@data_option
+def new_secret(client_id: str, data: Path | None) -> None:
+    """Make another client secret of CLIENT_ID; prints one JSON object, the secret this once."""
+    with transaction(data) as connection:
+        secret = add_secret(connection, client_id, system_clock())
+    print_json({"clientSecret": secret.secret, "expiresAt": secret.expires_at.isoformat()})
 
 
 @app.command("certificate")
@@ -155,7 +206,7 @@ def add_app_certificate(client_id: str, file: Path, data: Path | None) -> None:
 
 @app.command("roles")
 @click.argument("client_id")
-@click.argument("roles", nargs=-1, required=True, type=click.Choice([*Role], case_sensitive=False))
+@click.argument("roles", nargs=-1, required=True, type=ROLE)
 @data_option
 def change_roles(client_id: str, roles: tuple[str, ...], data: Path | None) -> None:
     """Give CLIENT_ID these ROLES instead of the ones it has."""

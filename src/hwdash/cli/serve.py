@@ -7,6 +7,7 @@ import ssl
 import sys
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import click
 import uvicorn
@@ -20,6 +21,7 @@ from hwdash.server.setup import tls_files
 from hwdash.settings import DEFAULT_PORT, DEFAULT_URL, Settings
 
 BACKLOG = 512
+EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - compared with what the operator chose
 
 
 @click.command()
@@ -56,7 +58,7 @@ def serve(data: Path | None, host: str, port: int, no_tls: bool, log_level: str)
             backlog=BACKLOG,
         )
         if not no_tls:
-            files = tls_files(settings, [host] if host != "0.0.0.0" else [], system_clock())  # noqa: S104 - compared, not bound
+            files = tls_files(settings, _names(url, host), system_clock())
             if files.is_new_ca:
                 say(f"a new TLS CA was made: clients must trust {files.ca_certificate}")
             config.load()
@@ -108,6 +110,12 @@ def _listen(host: str, port: int) -> socket.socket:
         refuse(f"{host}:{port} cannot be listened on: {error.strerror}. Choose another with --port.")
     listening.set_inheritable(False)
     return listening
+
+
+def _names(url: str, host: str) -> list[str]:
+    """The names that the server's certificate is for: the one in the links, and the address listened on."""
+    public = urlsplit(url).hostname or "localhost"
+    return [public] if host in EVERY_ADDRESS else [public, host]
 
 
 def _public_url(settings: Settings, port: int, *, no_tls: bool) -> str:

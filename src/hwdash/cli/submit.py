@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from hwdash.cli.connection import Connection, load_connection, profile_option
-from hwdash.cli.output import Exit, print_json, progress_bar, refuse, say
+from hwdash.cli.output import Exit, Refused, print_json, progress_bar, refuse, say
 from hwdash.sdk.auth import ClientSecret
 from hwdash.sdk.client import HardwareClient
 from hwdash.sdk.errors import ApiError, AuthenticationError, SdkError, SubmissionFailed, TransportError
@@ -86,26 +86,41 @@ def submit(
             target.parent.mkdir(parents=True, exist_ok=True)
             with progress_bar("download") as show:
                 client.download(url, target, show)
-    except SubmissionFailed as failure:
+    except (SdkError, OSError) as error:
         if as_json:
-            print_json(_document(state, "failed", None, failure.messages))
-        refuse(str(failure))
-    except AuthenticationError as error:
-        refuse(str(error), Exit.UNAUTHORISED)
-    except TransportError as error:
-        refuse(f"{error}\nRun the same command again to go on.", Exit.UNREACHABLE)
-    except ApiError as error:
-        if as_json:
-            print_json(_document(state, "refused", None, [error.message, *(f"{t}: {m}" for t, m in error.findings)]))
-        refuse(str(error))
-    except SdkError as error:
-        refuse(str(error))
-    except OSError as error:
-        refuse(f"{error.filename or target}: {error.strerror or error}")
+            print_json(_document(state, *_outcome(error)))
+        raise _refusal(error, target) from error
     status = submission.workflow_status
     say(f"signed: {target}")
     if as_json:
-        print_json(_document(state, "completed", target, status.messages if status else []))
+        print_json(_document(state, "completed", status.messages if status else [], target))
+
+
+def _outcome(error: SdkError | OSError) -> tuple[str, list[str]]:
+    """The state and the messages of a submit that did not end well."""
+    match error:
+        case SubmissionFailed():
+            return "failed", error.messages
+        case AuthenticationError():
+            return "unauthorised", [str(error)]
+        case TransportError():
+            return "unreachable", [str(error)]
+        case ApiError():
+            return "refused", [error.message, *(f"{target}: {text}" for target, text in error.findings)]
+    return "error", [str(error)]
+
+
+def _refusal(error: SdkError | OSError, target: Path) -> Refused:
+    match error:
+        case SubmissionFailed():
+            return Refused(f"{error}\nMend the package and submit it again; this very package goes again with --new.")
+        case AuthenticationError():
+            return Refused(str(error), Exit.UNAUTHORISED)
+        case TransportError():
+            return Refused(f"{error}\nRun the same command again to go on.", Exit.UNREACHABLE)
+        case OSError():
+            return Refused(f"{error.filename or target}: {error.strerror or error}")
+    return Refused(str(error))
 
 
 def _run(
@@ -175,7 +190,7 @@ def _show_steps() -> Any:
     return show
 
 
-def _document(state: "State", outcome: str, signed: Path | None, messages: list[str]) -> dict[str, Any]:
+def _document(state: "State", outcome: str, messages: list[str], signed: Path | None = None) -> dict[str, Any]:
     return {
         "productId": state.product_id,
         "submissionId": state.submission_id,

@@ -21,12 +21,12 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from hwdash.drivers.authenticode import verify_cabinet
 from hwdash.drivers.cab import Cabinet, CabinetLimits
-from hwdash.drivers.errors import DriversError
+from hwdash.drivers.errors import DriversError, ParseError
 from hwdash.drivers.findings import Finding
 from hwdash.drivers.inf.document import MAX_BYTES, Inf
 from hwdash.drivers.inf.metadata import driver_metadata
 from hwdash.drivers.inf.models import devices_for, manufacturers
-from hwdash.drivers.inf.verify import verify
+from hwdash.drivers.inf.verify import syntax_error, verify
 from hwdash.drivers.package import (
     check_architectures,
     check_inf_references,
@@ -82,7 +82,7 @@ def inspect_package(arguments: dict[str, Any]) -> dict[str, Any]:
                 Finding(
                     rule="package.unsigned" if unsigned else "package.signature-invalid",
                     level="error",
-                    message=f"SignatureValidationFailed: {getattr(problem, 'message', problem)}",
+                    message=f"SignatureValidationFailed: {getattr(problem, 'message', problem)}.",
                     remedy="Sign the cabinet (SHA-256) with a certificate that is registered with the account: "
                     "hwdash package sign."
                     if unsigned
@@ -200,13 +200,14 @@ def _not_pe(path: str, why: str) -> Finding:
 
 
 def _unreadable(problem: DriversError, path: str) -> Finding:
+    if isinstance(problem, ParseError):
+        return syntax_error(problem)
     return Finding(
         rule="package.inf-unreadable",
         level="error",
-        message=getattr(problem, "message", str(problem)),
-        remedy="Correct the INF.",
+        message=f"The INF {getattr(problem, 'message', problem)}.",
+        remedy="Make it smaller.",
         file=path,
-        line=getattr(problem, "line", None),
     )
 
 

@@ -14,8 +14,8 @@ def run(work: Work) -> Done:
     if work.test_harness != "attestation" and not work.attributes.get("isTestSign"):
         raise StepFailed(
             [
-                f"ERROR package.kind in {work.package_name}: packages of the {work.test_harness.upper()} cannot be read "
-                "by this release (.hlkx, .hckx). Create the product with testHarness Attestation and upload a signed "
+                f"ERROR package.kind in {work.package_name}: packages of the {work.test_harness.upper()} (.hlkx, .hckx)"
+                " cannot be read by this release. Create the product with testHarness Attestation and upload a signed "
                 "cabinet."
             ]
         )

@@ -21,6 +21,9 @@ STATUS: dict[Code, int] = {
 }
 
 
+FINDINGS_SHOWN = 200
+
+
 class HttpProblem(Exception):
     """A refusal before the API's own rules: authentication, media type, malformed JSON, a route that does not exist."""
 
@@ -58,7 +61,10 @@ def problem_response(problem: HttpProblem) -> JSONResponse:
 
 def invalid_input(error: ValidationError) -> DomainError:
     """All findings of a request body at once, each with the path of its field as clients write it."""
-    targets = [(_path(each["loc"]), _sentence(each)) for each in error.errors(include_url=False, include_input=False)]
+    found = error.errors(include_url=False, include_input=False)
+    targets = [(_path(each["loc"]), _sentence(each)) for each in found[:FINDINGS_SHOWN]]
+    if len(found) > FINDINGS_SHOWN:
+        targets.append(("body", f"There are {len(found) - FINDINGS_SHOWN} findings more."))
     return DomainError(
         Code.INVALID_INPUT, "The request has invalid input; validationErrors lists every finding.", targets
     )

@@ -4,14 +4,15 @@ import codecs
 import hashlib
 import re
 import uuid
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
 import sqlalchemy as sa
 from fastapi import Request
 from pydantic import ValidationError
 from pydantic_core import from_json
+from sqlalchemy.exc import IntegrityError
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -25,6 +26,8 @@ from hwdash.vocabulary import Role
 from hwdash.wire.base import WireModel
 
 M = TypeVar("M", bound=WireModel)
+P = ParamSpec("P")
+R = TypeVar("R")
 
 # contract/api.md 1.1: every form in which clients and documents were seen to write the base.
 _BASE = re.compile(r"/(?:api/)?v(?:1|1\.0|2\.0)/(?:my/)?hardware(?=/|$)", re.IGNORECASE)
@@ -156,16 +159,43 @@ async def read_body(request: Request, model: type[M]) -> M:
         raise HttpProblem(400, f"The body is not JSON: {error}") from error
     if not isinstance(value, dict):
         raise HttpProblem(400, f"The body must be a JSON object, not {type(value).__name__}.")
+    if b"\\u0000" in body and _has_nul(value):
+        raise HttpProblem(400, "The body has a NUL character (\\u0000) in a text, which is not stored.")
     try:
         return model.model_validate(value)
     except ValidationError as error:
         raise invalid_input(error) from error
 
 
+def _has_nul(value: object) -> bool:
+    left = [value]
+    while left:
+        match left.pop():
+            case str(text):
+                if "\0" in text:
+                    return True
+            case list(items):
+                left += items
+            case dict(members):
+                left += members.keys()
+                left += members.values()
+    return False
+
+
 def create_key(request: Request, wanted: WireModel) -> CreateKey:
     """What tells a repeated create from a new one: the client's own request id, the route and the content."""
     content = f"{request.url.path}\n{wanted.model_dump_json()}"
     return CreateKey(request.scope["request_id"][:100], hashlib.sha256(content.encode()).hexdigest())
+
+
+async def write_create(
+    service: Service, function: Callable[Concatenate[sa.Connection, P], R], *args: P.args, **kwargs: P.kwargs
+) -> R:
+    """Run a create in a transaction of its own; where another was quicker, once more, to find what that one made."""
+    try:
+        return await service.database.write(function, *args, **kwargs)
+    except IntegrityError:
+        return await service.database.write(function, *args, **kwargs)
 
 
 def identifier(text: str, what: str) -> int:

@@ -10,9 +10,7 @@ from hwdash.signing.authority import TlsFiles, ensure_authority, ensure_tls
 from hwdash.signing.keys import KeyFolder
 from hwdash.storage.accounts import add_secret, all_accounts, create_account, create_application
 from hwdash.storage.database import Database
-from hwdash.vocabulary import Role
-
-FIRST_ROLES = (Role.MANAGER, Role.DRIVER_SUBMITTER, Role.SHIPPING_LABEL_OWNER)
+from hwdash.vocabulary import FIRST_ROLES
 
 
 class AlreadyMade(Exception):

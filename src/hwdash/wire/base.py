@@ -5,12 +5,16 @@ exists, ``""`` and the year-1 date taken as absent for dates. One form on output
 RFC 3339 UTC.
 """
 
+from collections.abc import Callable
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainSerializer, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticUndefined
+
+LONGEST_SHOWN = 100
 
 
 class WireModel(BaseModel):
@@ -40,6 +44,25 @@ class WireModel(BaseModel):
     def from_wire(cls, value: object) -> Self:
         """Read an object from the wire. Raises pydantic.ValidationError with every finding."""
         return cls.model_validate(value)
+
+
+def shown(value: object) -> str:
+    """What a client sent, for a message: a long text is cut."""
+    text = str(value)
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
+
+
+def one_of(words: type[StrEnum]) -> Callable[[object], object]:
+    """Take a word in any case; say which there are when there is no such word."""
+    spelt = {str(each).casefold(): each for each in words}
+
+    def read(value: object) -> object:
+        found = spelt.get(value.strip().casefold()) if isinstance(value, str) else None
+        if found is None:
+            raise ValueError(f"`{shown(value)}` is not one of {', '.join(words)}")
+        return found
+
+    return read
 
 
 def _absent_date(value: object) -> object:
@@ -84,6 +107,9 @@ WireDate = Annotated[
     PlainSerializer(_rfc3339, return_type=str | None, when_used="json"),
 ]
 """A date in any form that clients send; one without a zone is UTC."""
+
+
+FreeText = Annotated[str, Field(max_length=4000)]
 
 
 class Link(WireModel):

@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
 from hwdash.vocabulary import (
     DeviceType,
@@ -12,51 +12,35 @@ from hwdash.vocabulary import (
     os_family,
     product_type,
 )
-from hwdash.wire.base import Link, WireDate, WireModel
-
-
-def _spelling(kind: type[TestHarness] | type[DeviceType]) -> BeforeValidator:
-    """Take an enum's value in any case; say what there is when there is no such value."""
-    spelt = {str(each).casefold(): each for each in kind}
-
-    def read(value: object) -> object:
-        if not isinstance(value, str):
-            raise ValueError(f"must be text, one of {', '.join(spelt.values())}")  # noqa: TRY004 - pydantic collects ValueError
-        if (found := spelt.get(value.strip().casefold())) is None:
-            raise ValueError(f"`{value}` is not one of {', '.join(spelt.values())}")
-        return found
-
-    return BeforeValidator(read)
+from hwdash.wire.additional_attributes import AdditionalAttributes
+from hwdash.wire.base import FreeText, Link, WireDate, WireModel, one_of, shown
 
 
 def _os_code(value: object) -> object:
     if not isinstance(value, str) or (found := operating_system(value)) is None:
-        raise ValueError(f"The OS code `{value}` is invalid.")
+        raise ValueError(f"The OS code `{shown(value)}` is invalid.")
     return found.code
 
 
 OsCode = Annotated[str, BeforeValidator(_os_code)]
-
-# What Microsoft's own client sends for the year-old legacy fields is accepted as free text.
-FreeText = Annotated[str, Field(max_length=4000)]
 
 
 class ProductCreate(WireModel):
     """The body of ``POST products``."""
 
     product_name: Annotated[str, Field(min_length=1, max_length=1000)]
-    test_harness: Annotated[TestHarness, _spelling(TestHarness)]
+    test_harness: Annotated[TestHarness, BeforeValidator(one_of(TestHarness))]
     requested_signatures: Annotated[list[OsCode], Field(min_length=1, max_length=500)]
-    selected_product_types: dict[str, str] = {}
-    device_type: Annotated[DeviceType, _spelling(DeviceType)] = DeviceType.NOT_SET
+    selected_product_types: Annotated[dict[str, str], Field(max_length=100)] = {}
+    device_type: Annotated[DeviceType, BeforeValidator(one_of(DeviceType))] = DeviceType.NOT_SET
     is_test_sign: bool = False
     is_flight_sign: bool = False
     announcement_date: WireDate = None
     marketing_names: Annotated[list[FreeText], Field(max_length=10_000)] = []
-    device_metadata_ids: list[UUID] = []
+    device_metadata_ids: Annotated[list[UUID], Field(max_length=10_000)] = []
     device_metadata_category: FreeText | None = None
     firmware_version: FreeText | None = None
-    additional_attributes: dict[str, Any] = {}
+    additional_attributes: AdditionalAttributes = AdditionalAttributes()
 
     @field_validator("product_name")
     @classmethod
@@ -77,20 +61,21 @@ class ProductCreate(WireModel):
         for family, kind in value.items():
             known_family, known_kind = os_family(family), product_type(kind)
             if known_family is None:
-                unknown.append(f"The OS family code `{family}` is invalid.")
+                unknown.append(f"The OS family code `{shown(family)}` is invalid.")
             if known_kind is None:
-                unknown.append(f"The product type `{kind}` is invalid.")
+                unknown.append(f"The product type `{shown(kind)}` is invalid.")
             if known_family and known_kind:
                 canonical[known_family] = known_kind
         if unknown:
             raise ValueError(" ".join(unknown))
         return canonical
 
-    @model_validator(mode="after")
-    def _one_way_of_signing(self) -> "ProductCreate":
-        if self.is_test_sign and self.is_flight_sign:
+    @field_validator("is_flight_sign")
+    @classmethod
+    def _one_way_of_signing(cls, value: bool, info: ValidationInfo) -> bool:
+        if value and info.data.get("is_test_sign"):
             raise ValueError("isTestSign and isFlightSign cannot both be true; choose one.")
-        return self
+        return value
 
 
 class Product(WireModel):

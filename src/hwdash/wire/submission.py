@@ -5,21 +5,14 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, field_validator
 
 from hwdash.vocabulary import SubmissionType
-from hwdash.wire.base import Link, WireDate, WireModel
-
-
-def _kind(value: object) -> object:
-    spelt = {str(each).casefold(): each for each in SubmissionType}
-    if not isinstance(value, str) or (found := spelt.get(value.strip().casefold())) is None:
-        raise ValueError(f"`{value}` is not one of {', '.join(SubmissionType)}")
-    return found
+from hwdash.wire.base import Link, WireDate, WireModel, one_of
 
 
 class SubmissionCreate(WireModel):
     """The body of ``POST submissions``."""
 
     name: Annotated[str, Field(min_length=1, max_length=1000)]
-    type: Annotated[SubmissionType, BeforeValidator(_kind)]
+    type: Annotated[SubmissionType, BeforeValidator(one_of(SubmissionType))]
 
     @field_validator("name")
     @classmethod

@@ -17,6 +17,7 @@ from hwdash.server.requests import (
     create_key,
     identifier,
     read_body,
+    write_create,
 )
 from hwdash.server.service import Service
 from hwdash.storage.creates import CreateKey, find_created, remember_created
@@ -38,7 +39,7 @@ def product_routes(service: Service) -> APIRouter:
     async def create(request: Request) -> JSONResponse:
         identity = authenticate(service, request)
         wanted = await read_body(request, ProductCreate)
-        row = await service.database.write(_create, service, identity, create_key(request, wanted), wanted)
+        row = await write_create(service, _create, service, identity, create_key(request, wanted), wanted)
         product = _to_wire(service, row)
         return JSONResponse(product, 201, headers={"Location": product["links"][0]["href"]})
 

@@ -5,10 +5,9 @@ from typing import Any
 import sqlalchemy as sa
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
-from sqlalchemy.exc import IntegrityError
 
 from hwdash.domain.errors import Code, DomainError, not_found
-from hwdash.domain.submission import FIRST_STEP, INITIAL_EXISTS, ONLY_PENDING, check_commit, check_create
+from hwdash.domain.submission import FIRST_STEP, ONLY_PENDING, check_commit, check_create
 from hwdash.pipeline.report import ERROR_REPORT
 from hwdash.pipeline.work import package_name
 from hwdash.server.requests import (
@@ -19,6 +18,7 @@ from hwdash.server.requests import (
     create_key,
     identifier,
     read_body,
+    write_create,
 )
 from hwdash.server.service import Service
 from hwdash.storage.creates import CreateKey, find_created, remember_created
@@ -48,8 +48,8 @@ def submission_routes(service: Service) -> APIRouter:
         identity = authenticate(service, request)
         product = identifier(product_id, "product")
         wanted = await read_body(request, SubmissionCreate)
-        submission = await service.database.write(
-            _create, service, identity, create_key(request, wanted), product, wanted
+        submission = await write_create(
+            service, _create, service, identity, create_key(request, wanted), product, wanted
         )
         return JSONResponse(submission, 201, headers={"Location": submission["links"][0]["href"]})
 
@@ -97,19 +97,15 @@ def _create(
         is_test_sign=bool(product.attributes.get("isTestSign")),
         initial=None if initial is None else (initial.current_step, initial.state),
     )
-    try:
-        row = insert_submission(
-            connection,
-            product_id=product_id,
-            account_id=caller.account_id,
-            name=wanted.name,
-            kind=wanted.type,
-            created_by=caller.client_id,
-            now=service.clock(),
-        )
-    except IntegrityError as error:
-        # Another request was quicker: the unique index holds one initial submission a product.
-        raise DomainError(Code.REQUEST_INVALID_FOR_CURRENT_STATE, INITIAL_EXISTS) from error
+    row = insert_submission(
+        connection,
+        product_id=product_id,
+        account_id=caller.account_id,
+        name=wanted.name,
+        kind=wanted.type,
+        created_by=caller.client_id,
+        now=service.clock(),
+    )
     remember_created(connection, caller.client_id, key, row.id, service.clock())
     return _to_wire(service, row, product.test_harness, []).to_wire()
 
