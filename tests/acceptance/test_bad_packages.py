@@ -365,7 +365,7 @@ def test_an_inf_that_names_a_missing_file_fails_with_file_and_line(
     [
         (b'[Version]\r\nSignature = "$WINDOWS NT$"\r\n[Manufacturer\r\n', 3, "a section header without ']'"),
         (b'hello\n[Version]\nSignature = "$WINDOWS NT$"\n', 1, "text before the first [section]"),
-        (b"[Version]\n\0\0\0\0\nClass = System\n", 2, "NUL character"),
+        (b"[Version]\n\0\0\0\0\nClass = System\n", 2, "a nul character"),
     ],
 )
 def test_a_malformed_inf_fails_with_its_line(
@@ -373,9 +373,9 @@ def test_a_malformed_inf_fails_with_its_line(
 ) -> None:
     entries: list[Entry] = [(INF, inf), (SYS, SAMPLE / "hwdash_sample.sys")]
     message = _only_error(refused(signed_cabinet(tmp_path, service.made.vendor, entries), "preparation"))
-    assert f"package.inf-unreadable in hwdash_sample/hwdash_sample.inf, line {line}:" in message
-    assert said in message
-    assert "Correct the INF." in message
+    assert f"inf.1002 in hwdash_sample/hwdash_sample.inf, line {line}:" in message
+    assert said in message.lower()
+    assert "Correct the line" in message
 
 
 @pytest.mark.parametrize("content", [b"", b"not a program", b"MZ" + bytes(100)], ids=["empty", "text", "MZ alone"])
@@ -525,8 +525,8 @@ def test_what_is_wrong_with_several_files_is_told_at_once(
     ]
     messages = _errors(refused(signed_cabinet(tmp_path, service.made.vendor, entries), "preparation"))
     assert sorted(message.split(":")[0] for message in messages) == [
-        "ERROR package.inf-unreadable in hwdash_sample/hwdash_sample.inf, line 1",
-        "ERROR package.inf-unreadable in second/second.inf, line 1",
+        "ERROR inf.1002 in hwdash_sample/hwdash_sample.inf, line 1",
+        "ERROR inf.1002 in second/second.inf, line 1",
         "ERROR package.not-a-pe-file in hwdash_sample/hwdash_sample.sys",
         "ERROR package.not-a-pe-file in second/second.dll",
     ]

@@ -36,8 +36,7 @@ Send = Callable[[Message], Awaitable[None]]
 P = ParamSpec("P")
 R = TypeVar("R")
 
-WRITE_BATCH = 4 * MIB
-"""A block of the Azure clients' default size costs one write, in the same thread run as its fsync."""
+WRITE_BATCH = 2 * MIB
 WRITE_BUFFERS = 16 * MIB
 """What all uploads together collect before they write, however many they are; as much again is being written."""
 READ_CHUNK = MIB

@@ -86,11 +86,12 @@ def _create(
     product = find_product(connection, caller.account_id, product_id)
     if product is None:
         raise not_found("product", product_id)
+    # In this order: when the request that this one repeats has just made the initial submission, its key is seen too.
+    initial = initial_submission(connection, product_id)
     made_before = find_created(connection, caller.client_id, key)
     if made_before is not None:
         row, _ = _find(connection, caller.account_id, product_id, made_before)
         return _to_wire(service, row, product.test_harness, list_downloads(connection, made_before)).to_wire()
-    initial = initial_submission(connection, product_id)
     check_create(
         wanted.type,
         test_harness=product.test_harness,
