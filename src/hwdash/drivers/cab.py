@@ -115,12 +115,13 @@ class Cabinet:
         ParseError when a field is wrong, when the file is shorter than it says, or when the cabinet is part of a set.
         """
         file_size = stream.seek(0, 2)
+        stream.seek(0)
+        if stream.read(4) != b"MSCF":
+            raise ParseError("not a cabinet: it does not begin with MSCF", source=source, offset=0, field="signature")
         reader = _Headers(stream, source, file_size)
-        magic, _, size, _, files_at, _, minor, major, folder_count, file_count, flags, _, _ = HEADER.unpack(
+        _, _, size, _, files_at, _, minor, major, folder_count, file_count, flags, _, _ = HEADER.unpack(
             reader.take(HEADER.size, "CFHEADER")
         )
-        if magic != b"MSCF":
-            raise ParseError("not a cabinet: it does not begin with MSCF", source=source, offset=0, field="signature")
         if (major, minor) != (1, 3):
             raise ParseError(f"version {major}.{minor}, expected 1.3", source=source, offset=24, field="version")
         if flags & (FLAG_PREVIOUS | FLAG_NEXT):

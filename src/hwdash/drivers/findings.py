@@ -55,7 +55,9 @@ class Finding:
         place = f" in {self.file}" if self.file is not None else ""
         if self.line is not None:
             place += f", line {self.line}"
-        return f"{self.level.upper()} {self.rule}{place}: {self.message} {self.remedy}".rstrip()
+        text = f"{self.level.upper()} {self.rule}{place}: {self.message} {self.remedy}".rstrip()
+        # A stored name may hold anything, line feeds and terminal controls too: a finding stays one line of plain text.
+        return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 def errors(findings: Iterable[Finding]) -> list[Finding]:

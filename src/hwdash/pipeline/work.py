@@ -19,6 +19,7 @@ from hwdash.storage.blobs import BlobStore
 
 MESSAGES_SHOWN = 100
 CHILD_TRIES = 2
+REBUILD = "Build the cabinet anew, as one file with MSZIP or stored data, and upload all of it."
 
 
 class StepFailed(Exception):
@@ -114,7 +115,7 @@ class Work:
                     source=self.package_name,
                 )
             except DriversError as problem:
-                raise StepFailed([f"ERROR package.unreadable: {problem}"]) from problem
+                raise StepFailed([f"ERROR package.unreadable: {problem}. {REBUILD}"]) from problem
             except ChildFailed as failure:
                 if failure.kind == ScannerUnavailable.__name__:
                     raise  # the operator's rules, not the package: tried again until they are mended
