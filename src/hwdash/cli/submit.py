@@ -15,18 +15,8 @@ from hwdash.cli.output import Exit, Refused, print_json, progress_bar, refuse, s
 from hwdash.sdk.auth import ClientSecret
 from hwdash.sdk.client import HardwareClient
 from hwdash.sdk.errors import ApiError, AuthenticationError, SdkError, SubmissionFailed, TransportError
+from hwdash.vocabulary import SUBMISSION_STEPS
 from hwdash.wire.submission import Submission
-
-STEPS = (
-    "packageInfoValidation",
-    "preparation",
-    "scanning",
-    "validation",
-    "catalogCreation",
-    "manualReview",
-    "signing",
-    "finalizeIngestion",
-)
 
 
 @click.command()
@@ -184,8 +174,9 @@ def _show_steps() -> Any:
         now = f"{status.current_step} {status.state}"
         if not shown or shown[-1] != now:
             shown.append(now)
-            number = STEPS.index(status.current_step) + 1 if status.current_step in STEPS else "?"
-            say(f"[{number}/{len(STEPS)}] {now}")
+            steps = [str(step) for step in SUBMISSION_STEPS]
+            number = steps.index(status.current_step) + 1 if status.current_step in steps else "?"
+            say(f"[{number}/{len(steps)}] {now}")
 
     return show
 
