@@ -6,10 +6,12 @@ Source: the service's contract, "Blob (SAS) contract"; Microsoft Learn, "Operati
 
 import asyncio
 import hashlib
+import time
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from os import RWF_NOWAIT
 from typing import Any, ParamSpec, TypeVar
 from urllib.parse import parse_qsl
@@ -35,12 +37,15 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 P = ParamSpec("P")
 R = TypeVar("R")
+W = TypeVar("W", BlobWriter, BlockWriter)
 
 WRITE_BATCH = 2 * MIB
 WRITE_BUFFERS = 16 * MIB
 """What all uploads together collect before they write, however many they are; as much again is being written."""
-READ_CHUNK = MIB
+READ_CHUNK = 120 * 1024
+"""Below the 128 KiB from which malloc maps fresh pages for each chunk: smaller ones are warm and fault no pages."""
 IDLE_SECONDS = 120
+WRITABLE_SECONDS = 5
 MAX_BLOCK_LIST_BYTES = 8 * MIB
 MAX_RANGE_MD5_BYTES = 4 * MIB
 SUPERSEDED_FOR = timedelta(minutes=10)
@@ -78,6 +83,7 @@ class BlobEndpoint:
         self._clock = clock
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="blob")
         self._uploads = 0
+        self._writable: dict[str, float] = {}  # key: until when blocks are taken without asking
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
@@ -142,21 +148,14 @@ class BlobEndpoint:
         await self._check_writable(request)
         # Refused now, a package of gigabytes need not be sent first; publishing checks the condition again.
         conditions.check_write(await self._thread(self._store.stat, key))
-        writer = await self._thread(self._store.write_blob, key, length=length, hashes=("md5",))
-        try:
-            rest = await self._write_body(writer, receive)
-            await self._check_writable(request)
 
-            def finish() -> Blob:
-                writer.write(*rest)
-                return writer.finish(
-                    name=request.grant.name, content_type=content_type, expected_md5=expected, conditions=conditions
-                )
+        def publish(writer: BlobWriter) -> Blob:
+            return writer.finish(
+                name=request.grant.name, content_type=content_type, expected_md5=expected, conditions=conditions
+            )
 
-            blob = await self._thread(finish)
-        except BaseException:
-            await self._thread(writer.abort)
-            raise
+        open_writer = partial(self._store.write_blob, key, length=length, hashes=("md5",))
+        blob = await self._write(open_writer, receive, publish, partial(self._check_writable, request))
         return await self._published(blob, blob.content_md5)
 
     async def _put_block(self, request: BlobRequest, receive: Receive) -> Answer:
@@ -164,24 +163,19 @@ class BlobEndpoint:
         block_id = request.query.get("blockid", "").replace(" ", "+")  # from clients that do not escape the "+"
         if length == 0:
             raise BlobError("InvalidHeaderValue", "Content-Length is 0, and a block has at least one byte.")
-        await self._check_writable(request)
+        # A block is no version yet: the first of many asks whether it may be written, and the list asks again.
+        now = time.monotonic()
+        if self._writable.get(key, 0) < now:
+            await self._check_writable(request)
+            self._writable = {known: until for known, until in self._writable.items() if until > now}
+            self._writable[key] = now + WRITABLE_SECONDS
         hashes = ("md5",) if expected else ()
+        open_writer = partial(self._store.write_block, key, block_id, length=length, hashes=hashes)
         try:
-            writer = await self._thread(self._store.write_block, key, block_id, length=length, hashes=hashes)
+            await self._write(open_writer, receive, partial(BlockWriter.finish, expected_md5=expected))
         except BlobError as error:
             if error.code == "InvalidBlockId":
                 raise BlobError("InvalidQueryParameterValue", error.message) from error
-            raise
-        try:
-            rest = await self._write_body(writer, receive)
-
-            def finish() -> None:
-                writer.write(*rest)
-                writer.finish(expected_md5=expected)
-
-            await self._thread(finish)
-        except BaseException:
-            await self._thread(writer.abort)
             raise
         return Answer(201, {"Content-MD5": to_base64(expected)} if expected else {})
 
@@ -220,26 +214,53 @@ class BlobEndpoint:
             message = "The package was committed and can no longer be replaced; create a new submission for another."
             raise BlobError("AuthorizationFailure", message)
 
-    async def _write_body(self, writer: BlobWriter | BlockWriter, receive: Receive) -> list[bytes]:
-        """Write a body as it comes, all but its last chunks: a thread writes one batch while the next one arrives."""
+    async def _write(
+        self,
+        open_writer: Callable[[], W],
+        receive: Receive,
+        finish: Callable[[W], R],
+        check: Callable[[], Awaitable[None]] | None = None,
+    ) -> R:
+        """Write a body as it comes, a thread one batch while the next one arrives; await ``check`` and then ``finish``.
+
+        As few runs in a thread as can be: one for a small body, with all from the opening to the sync.
+        """
         self._uploads += 1
-        writing: asyncio.Future[None] | None = None
+        writers: list[W] = []
         batch: list[bytes] = []
         collected = 0
+        writing: asyncio.Future[None] | None = None
+
+        def write(chunks: list[bytes]) -> None:
+            if not writers:
+                writers.append(open_writer())
+            writers[0].write(*chunks)
+
+        def write_last(chunks: list[bytes]) -> R:
+            write(chunks)
+            return finish(writers[0])
+
         try:
             async for chunk in _body(receive):
-                if batch and (
-                    collected + len(chunk) > min(WRITE_BATCH, WRITE_BUFFERS // self._uploads) or len(batch) == 512
-                ):
+                full = collected + len(chunk) > min(WRITE_BATCH, WRITE_BUFFERS // self._uploads)
+                if batch and (full or len(batch) == 512):
                     if writing is not None:
                         await writing
-                    writing = self._thread(writer.write, *batch)
+                    writing = self._thread(write, batch)
                     batch, collected = [], 0
                 batch.append(chunk)
                 collected += len(chunk)
             if writing is not None:
                 await writing
-            return batch
+            if check is not None:
+                await check()
+            return await self._thread(write_last, batch)
+        except BaseException:
+            if writing is not None:
+                await asyncio.wait([writing])  # it may be the one that opens the writer
+            for writer in writers:
+                await self._thread(writer.abort)
+            raise
         finally:
             self._uploads -= 1
 

@@ -126,7 +126,10 @@ class BlockWriter(Part):
         self.seal(expected_md5)
         with self._store.locked(self._key, shared=True) as folder:
             target = folder / "staged" / self._file_name
-            replaced = target.stat().st_size if target.exists() else None
+            try:
+                replaced = target.stat().st_size
+            except FileNotFoundError:
+                replaced = None
             self._store.check_staged(self._key, self._file_name, self.size, replaced)
             now = self._store.clock().timestamp()
             os.utime(self.path, (now, now))
