@@ -1,29 +1,22 @@
-"""Two malware scanners: clamd over its socket, and yara-x within the bounded child process.
+"""What a malware scan reports, and clamd over its socket; yara-x is in yara_engine.py.
 
 A report says what was scanned, by which engine of which version, and by how many signatures where the engine tells.
 "Nothing found" is only said by an engine that has shown to be at work: clamd is first given the EICAR test file, yara-x
-counts its rules. Sources: clamd(8), clamd.conf(5); the yara-x Python API; facts/package-formats.md (Scanning).
+counts its rules. Sources: clamd(8), clamd.conf(5); facts/package-formats.md (Scanning).
 """
 
-import errno
-import hashlib
-import importlib.metadata
 import socket
 import struct
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
-from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
-
-import yara_x
 
 from hwdash.drivers.errors import LimitExceeded
 
 _CHUNK = 1 << 18
 _LONGEST_REPLY = 1 << 16
-_OUR_RULES = Path(__file__).with_name("rules")
 # Joined at run time, so that no scanner takes this file, or what Python compiles it to, for the test file.
 EICAR = b"-".join((rb"X5O!P%@AP[4\PZX54(P^)7CC)7}$EICAR", b"STANDARD", b"ANTIVIRUS", b"TEST", b"FILE!$H+H*"))
 
@@ -212,84 +205,3 @@ class _Clamd:
             raise ScannerUnavailable(f"clamd at {self._address} did not answer within {waited}") from error
         except OSError as error:
             raise ScannerUnavailable(f"clamd at {self._address}: {error.strerror or error}. Is it running?") from error
-
-
-# --- yara-x -----------------------------------------------------------------------------------------------------------
-
-_YARA_NOTES = [
-    "yara-x looks at the package's files as they are: it does not look into archives, installers or compressed code.",
-    "Every rule that matches counts as a detection.",
-]
-# Names by which published rules ask for the file they look at, since yara-x itself knows only its bytes.
-_EXTERNAL_VARIABLES = ("filename", "filepath", "extension")
-
-
-def scan_with_yara(
-    rules_folder: Path | None, files: Sequence[tuple[str, Path]], *, timeout_seconds: int = 120
-) -> ScanReport:
-    """Scan ``files`` (name, path) by our own rules and by every ``*.yar`` and ``*.yara`` file in ``rules_folder``.
-
-    Runs in the bounded child process (`scan_files`). A file is mapped, not read: it takes address space of its size,
-    and the engine takes some 250 MB beside it. ``timeout_seconds`` bounds the time for one file. Raises `LimitExceeded`
-    for a file that takes longer, `MemoryError` for one that has no room, `ScannerUnavailable` for rules that do not
-    compile, with file and line.
-    """
-    rules, version = _compiled(rules_folder)
-    scanner = yara_x.Scanner(rules)
-    scanner.set_timeout(timeout_seconds)
-    scanner.fast_scan(True)  # whether a rule matches is all that is asked
-    scanned_bytes = 0
-    detections: list[Detection] = []
-    for name, path in files:
-        inner = PurePosixPath(name.replace("\\", "/"))
-        for variable, value in zip(_EXTERNAL_VARIABLES, (inner.name, name, inner.suffix.lower()), strict=True):
-            scanner.set_global(variable, value)
-        scanned_bytes += path.stat().st_size
-        try:
-            results = scanner.scan_file(str(path))
-        except yara_x.TimeoutError:
-            raise LimitExceeded(f"took longer than {timeout_seconds} seconds to scan", source=name) from None
-        except yara_x.ScanError as error:
-            if f"os error {errno.ENOMEM}" in str(error):
-                raise MemoryError(str(error)) from None
-            raise ScannerUnavailable(f"yara-x could not scan {name}: {error}") from error
-        detections += [Detection(name, f"{rule.namespace}:{rule.identifier}") for rule in results.matching_rules]
-    return ScanReport(
-        "yara-x", version, sum(1 for _ in rules), len(files), scanned_bytes, detections, list(_YARA_NOTES)
-    )
-
-
-def scan_files(arguments: dict[str, Any]) -> dict[str, Any]:
-    """A task of `run_in_child`: ``rules`` is a folder or null, ``files`` pairs of name and path. Answers a report."""
-    rules = arguments["rules"]
-    files = [(name, Path(path)) for name, path in arguments["files"]]
-    return scan_with_yara(Path(rules) if rules else None, files).to_json()
-
-
-def yara_rules(rules_folder: Path | None) -> int:
-    """How many rules there are, ours and those in ``rules_folder``; `ScannerUnavailable` where they do not compile."""
-    return sum(1 for _ in _compiled(rules_folder)[0])
-
-
-def _compiled(rules_folder: Path | None) -> tuple[yara_x.Rules, str]:
-    """The rules, and the version to report: of the engine, and a digest of the rules' sources."""
-    compiler = yara_x.Compiler(includes_enabled=False)  # every file of the folder is compiled anyway
-    for variable in _EXTERNAL_VARIABLES:
-        compiler.define_global(variable, "")
-    sources = hashlib.sha256()
-    for owner, folder in (("hwdash", _OUR_RULES), ("local", rules_folder)):
-        if folder is None:
-            continue
-        paths = sorted(path for path in folder.glob("*") if path.suffix in {".yar", ".yara"})
-        if not paths:
-            raise ScannerUnavailable(f"There are no rules (*.yar, *.yara) in {folder}")
-        for path in paths:
-            try:
-                text = path.read_text("utf-8")
-                compiler.new_namespace(f"{owner}.{path.stem}")
-                compiler.add_source(text, origin=str(path))
-            except (yara_x.CompileError, UnicodeDecodeError, OSError) as error:
-                raise ScannerUnavailable(f"The rules in {path} do not compile: {error}") from error
-            sources.update(hashlib.sha256(text.encode()).digest())
-    rules = compiler.build()
-    return rules, f"{importlib.metadata.version('yara-x')}, rules {sources.hexdigest()[:12]}"

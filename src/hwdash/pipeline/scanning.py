@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from hwdash.drivers.errors import DriversError
-from hwdash.pipeline.scan_engines import ScanReport, scan_with_clamd
+from hwdash.pipeline.child import ChildFailed, ChildLimits, run_in_child
+from hwdash.pipeline.scan_engines import ScannerUnavailable, ScanReport, scan_with_clamd
 from hwdash.pipeline.work import Done, StepFailed, Work
+from hwdash.settings import Settings
 
 
 def run(work: Work) -> Done:
@@ -26,7 +28,7 @@ def run(work: Work) -> Done:
         rules = Path(settings.yara_rules).absolute() if settings.yara_rules else None
         arguments = {"files": [[name, str(path)] for name, path in files], "rules": str(rules) if rules else None}
         answer = work.in_child(
-            "scan_engines:scan_files",
+            "yara_engine:scan_files",
             arguments,
             readable=[rules] if rules else [],
             # yara-x maps the file that it looks at into its address space.
@@ -44,6 +46,22 @@ def run(work: Work) -> Done:
     if report.scanned_files != len(files):
         raise RuntimeError(f"{report.engine} scanned {report.scanned_files} of {len(files)} files")
     return Done(report.to_json())
+
+
+def check_rules(settings: Settings) -> None:
+    """Do the rules compile? Raises ScannerUnavailable with file and line. For the start of the service."""
+    rules = Path(settings.yara_rules).absolute() if settings.yara_rules else None
+    if rules is not None and not rules.is_dir():
+        raise ScannerUnavailable(f"There is no folder {rules}: set yara_rules to one with *.yar files")
+    try:
+        run_in_child(
+            "hwdash.pipeline.yara_engine:count_rules",
+            {"rules": str(rules) if rules else None},
+            readable=[rules] if rules else [],
+            limits=ChildLimits(memory_mb=settings.child_memory_mb),
+        )
+    except ChildFailed as failure:
+        raise ScannerUnavailable(failure.message) from failure
 
 
 def _opened(files: Iterable[tuple[str, Path]]) -> Iterator[tuple[str, BinaryIO]]:

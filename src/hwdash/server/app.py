@@ -5,7 +5,6 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -18,7 +17,7 @@ from hwdash.clock import Clock, system_clock
 from hwdash.domain.errors import Code, DomainError
 from hwdash.pipeline.child import check_isolation
 from hwdash.pipeline.engine import Engine, WorkflowQueue
-from hwdash.pipeline.scan_engines import yara_rules
+from hwdash.pipeline.scanning import check_rules
 from hwdash.pipeline.submission import STEP_NAMES, SubmissionWorkflow
 from hwdash.pipeline.work import Resources
 from hwdash.server.api.products import product_routes
@@ -57,7 +56,7 @@ def create_service(settings: Settings, *, public_url: str | None = None, clock: 
     """
     check_isolation()
     if not settings.clamd:
-        yara_rules(Path(settings.yara_rules) if settings.yara_rules else None)
+        check_rules(settings)
     url = public_url or settings.public_url
     keys = ServiceKeys.ensure(settings.data)
     database = Database(settings.database)

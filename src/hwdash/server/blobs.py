@@ -6,15 +6,16 @@ Source: the service's contract, "Blob (SAS) contract"; Microsoft Learn, "Operati
 
 import asyncio
 import hashlib
-import time
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
 from os import RWF_NOWAIT
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 from urllib.parse import parse_qsl
+
+from starlette.types import Message, Receive, Scope, Send
 
 from hwdash.clock import Clock
 from hwdash.server.blob_wire import (
@@ -31,10 +32,6 @@ from hwdash.server.blob_wire import (
 from hwdash.server.sas import SAS_VERSION, SasError, SasSigner
 from hwdash.storage.blobs import MIB, Blob, BlobError, BlobReader, BlobStore, BlobWriter, BlockWriter
 
-Scope = dict[str, Any]
-Message = dict[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 P = ParamSpec("P")
 R = TypeVar("R")
 W = TypeVar("W", BlobWriter, BlockWriter)
@@ -45,7 +42,6 @@ WRITE_BUFFERS = 16 * MIB
 READ_CHUNK = 120 * 1024
 """Below the 128 KiB from which malloc maps fresh pages for each chunk: smaller ones are warm and fault no pages."""
 IDLE_SECONDS = 120
-WRITABLE_SECONDS = 5
 MAX_BLOCK_LIST_BYTES = 8 * MIB
 MAX_RANGE_MD5_BYTES = 4 * MIB
 SUPERSEDED_FOR = timedelta(minutes=10)
@@ -83,7 +79,6 @@ class BlobEndpoint:
         self._clock = clock
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="blob")
         self._uploads = 0
-        self._writable: dict[str, float] = {}  # key: until when blocks are taken without asking
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
@@ -163,12 +158,7 @@ class BlobEndpoint:
         block_id = request.query.get("blockid", "").replace(" ", "+")  # from clients that do not escape the "+"
         if length == 0:
             raise BlobError("InvalidHeaderValue", "Content-Length is 0, and a block has at least one byte.")
-        # A block is no version yet: the first of many asks whether it may be written, and the list asks again.
-        now = time.monotonic()
-        if self._writable.get(key, 0) < now:
-            await self._check_writable(request)
-            self._writable = {known: until for known, until in self._writable.items() if until > now}
-            self._writable[key] = now + WRITABLE_SECONDS
+        await self._check_writable(request)
         hashes = ("md5",) if expected else ()
         open_writer = partial(self._store.write_block, key, block_id, length=length, hashes=hashes)
         try:

@@ -128,7 +128,7 @@ submissions = sa.Table(
     # Raised by each takeover of the workflow; the UPDATE that ends a step checks it.
     sa.Column("fence", sa.Integer, nullable=False, default=0),
     # The uploaded package: a blob key, and from commit on the very version that the workflow reads.
-    sa.Column("package_blob", sa.String(64), nullable=False),
+    sa.Column("package_blob", sa.String(64), nullable=False, unique=True),
     sa.Column("package_version", sa.String(64)),
     sa.Column("is_extension_inf", sa.Boolean, nullable=False, default=False),
     sa.Column("is_universal", sa.Boolean, nullable=False, default=False),
