@@ -2,6 +2,7 @@
 
 import signal
 import socket
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from service import make_service, serve, signed_cabinet, until
+from service import HWDASH, make_service, serve, signed_cabinet, until
 
 
 @pytest.fixture
@@ -50,3 +51,14 @@ def test_stops_at_once_in_the_middle_of_a_step_and_goes_on_at_the_next_start(
     with serve(made) as served:
         status = served.client().finished(submission)["workflowStatus"]
     assert (status["currentStep"], status["state"]) == ("finalizeIngestion", "completed")
+
+
+def test_a_second_service_over_the_same_data_is_refused(tmp_path: Path) -> None:
+    made = make_service(tmp_path)
+    with serve(made) as served:
+        second = subprocess.run(
+            [*HWDASH, "serve", "--port", "0"], env=made.environment, capture_output=True, text=True, check=False
+        )
+        assert second.returncode == 1
+        assert f"another hwdash serve runs over {made.data}" in second.stderr
+        served.client()

@@ -17,6 +17,7 @@ from hwdash.cli.output import refuse, say
 from hwdash.cli.service_options import data_option, existing_service, told_plainly
 from hwdash.clock import system_clock
 from hwdash.server.app import create_service
+from hwdash.server.data_folder import DataFolderLock
 from hwdash.server.setup import tls_files
 from hwdash.settings import DEFAULT_PORT, DEFAULT_URL, Settings
 
@@ -43,7 +44,7 @@ def serve(data: Path | None, host: str, port: int, no_tls: bool, log_level: str)
     logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("uvicorn.access").setLevel(logging.WARNING)
     settings = existing_service(data)
-    with told_plainly():
+    with told_plainly(), DataFolderLock(settings.data):
         listening = _listen(host, port)
         url = _public_url(settings, listening.getsockname()[1], no_tls=no_tls)
         config = uvicorn.Config(

@@ -10,6 +10,7 @@ import click
 from hwdash.cli.output import Exit, refuse
 from hwdash.pipeline.confinement import IsolationUnavailable
 from hwdash.pipeline.scan_engines import ScannerUnavailable
+from hwdash.server.data_folder import DataFolderInUse
 from hwdash.settings import Settings, SettingsError, load_settings
 from hwdash.signing.errors import SigningError
 from hwdash.storage.accounts import AccountError
@@ -47,7 +48,14 @@ def told_plainly() -> Iterator[None]:
     """What the service's side refuses, as a sentence and an exit code."""
     try:
         yield
-    except (AccountError, SchemaMismatch, SigningError, IsolationUnavailable, ScannerUnavailable) as error:
+    except (
+        AccountError,
+        SchemaMismatch,
+        SigningError,
+        IsolationUnavailable,
+        ScannerUnavailable,
+        DataFolderInUse,
+    ) as error:
         refuse(str(error))
     except OSError as error:
         refuse(f"{error.filename or 'the service'}: {error.strerror or error}")

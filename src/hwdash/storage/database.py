@@ -41,8 +41,8 @@ class Database:
 
     def _engine(self, begin: str) -> sa.Engine:
         if not self.is_sqlite:
-            return sa.create_engine(self.url, pool_pre_ping=True)
-        engine = sa.create_engine(self.url, connect_args={"check_same_thread": False})
+            return sa.create_engine(self.url, pool_pre_ping=True, hide_parameters=True)
+        engine = sa.create_engine(self.url, connect_args={"check_same_thread": False}, hide_parameters=True)
 
         @sa.event.listens_for(engine, "connect")
         def configure(connection: Any, _record: Any) -> None:
