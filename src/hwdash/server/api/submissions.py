@@ -1,5 +1,6 @@
 """Submissions: create, get, list, commit (contract/api.md 4.5 to 4.7 and 4.9), and the public certification report."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -165,9 +166,7 @@ def _find(
     return row, product
 
 
-def _to_wire(
-    service: Service, row: sa.Row[Any], test_harness: str, files: list[sa.Row[Any]] | Any | None
-) -> Submission:
+def _to_wire(service: Service, row: sa.Row[Any], test_harness: str, files: Sequence[sa.Row[Any]] | None) -> Submission:
     """The submission on the wire; ``files`` None leaves the downloads out, as in lists."""
     url = f"{service.api_url}/products/{row.product_id}/submissions/{row.id}"
     links = [link(url, "self"), link(url, "update_submission", "PATCH")]
@@ -198,7 +197,7 @@ def _to_wire(
     )
 
 
-def _downloads(service: Service, row: sa.Row[Any], test_harness: str, files: Any) -> list[Download]:
+def _downloads(service: Service, row: sa.Row[Any], test_harness: str, files: Sequence[sa.Row[Any]]) -> list[Download]:
     name = package_name(row.id, test_harness)
     rights = UPLOAD if row.commit_status == CommitStatus.PENDING else READ
     items = [
