@@ -159,6 +159,9 @@ def test_the_readme_shows_what_the_demo_prints(tmp_path: Path) -> None:
     )
     (shown,) = (block for block in blocks(ROOT / "README.md", "text") if block.startswith("1. The sample driver"))
     assert without_variables(shown) == without_variables(done.stderr + done.stdout)
+    for output in (shown, done.stderr):
+        steps = re.findall(r"^\[\d/8\] (\w+)", output, flags=re.MULTILINE)
+        assert list(dict.fromkeys(steps)) == [str(step) for step in SUBMISSION_STEPS]
 
 
 def without_variables(output: str) -> list[str]:

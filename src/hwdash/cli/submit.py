@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -164,19 +164,22 @@ def _commit(client: HardwareClient, product_id: int, submission_id: int) -> None
             raise
 
 
-def _show_steps() -> Any:
-    shown: list[str] = []
+def _show_steps() -> Callable[[Submission], None]:
+    """A line for each step: as it was seen, or "passed" when it began and ended between two looks."""
+    steps = [str(step) for step in SUBMISSION_STEPS]
+    shown, last = 0, ""
 
     def show(submission: Submission) -> None:
+        nonlocal shown, last
         status = submission.workflow_status
-        if status is None:
+        if status is None or last == (now := f"{status.current_step} {status.state}"):
             return
-        now = f"{status.current_step} {status.state}"
-        if not shown or shown[-1] != now:
-            shown.append(now)
-            steps = [str(step) for step in SUBMISSION_STEPS]
-            number = steps.index(status.current_step) + 1 if status.current_step in steps else "?"
-            say(f"[{number}/{len(steps)}] {now}")
+        last = now
+        number = steps.index(status.current_step) + 1 if status.current_step in steps else shown
+        for between in range(shown + 1, number):
+            say(f"[{between}/{len(steps)}] {steps[between - 1]} passed")
+        say(f"[{number}/{len(steps)}] {now}")
+        shown = max(shown, number)
 
     return show
 
