@@ -6,6 +6,7 @@ Source: the service's contract, "Blob (SAS) contract"; Microsoft Learn, "Operati
 
 import asyncio
 import hashlib
+import time
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -42,6 +43,7 @@ WRITE_BUFFERS = 16 * MIB
 READ_CHUNK = 120 * 1024
 """Below the 128 KiB from which malloc maps fresh pages for each chunk: smaller ones are warm and fault no pages."""
 IDLE_SECONDS = 120
+WRITABLE_SECONDS = 1.0
 MAX_BLOCK_LIST_BYTES = 8 * MIB
 MAX_RANGE_MD5_BYTES = 4 * MIB
 SUPERSEDED_FOR = timedelta(minutes=10)
@@ -79,6 +81,7 @@ class BlobEndpoint:
         self._clock = clock
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="blob")
         self._uploads = 0
+        self._writable: dict[str, float] = {}  # key: until when blocks are taken without asking
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
@@ -158,7 +161,11 @@ class BlobEndpoint:
         block_id = request.query.get("blockid", "").replace(" ", "+")  # from clients that do not escape the "+"
         if length == 0:
             raise BlobError("InvalidHeaderValue", "Content-Length is 0, and a block has at least one byte.")
-        await self._check_writable(request)
+        # A block is no version yet: the first of many asks whether it may be written, and the list always asks.
+        if self._writable.get(key, 0.0) < (now := time.monotonic()):
+            await self._check_writable(request)
+            self._writable = {known: until for known, until in self._writable.items() if until > now}
+            self._writable[key] = now + WRITABLE_SECONDS
         hashes = ("md5",) if expected else ()
         open_writer = partial(self._store.write_block, key, block_id, length=length, hashes=hashes)
         try:
