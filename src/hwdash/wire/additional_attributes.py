@@ -28,8 +28,22 @@ def _needed_with(flag: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+_WithProprietary = Annotated[FreeText | None, _needed_with("used_proprietary")]
+_WithMicrosoft = Annotated[FreeText | None, _needed_with("used_microsoft")]
+_WithBetterBoot = Annotated[FreeText | None, _needed_with("used_better_boot")]
+
+
 class _Controller(WireModel):
-    """A controller: what a flag makes necessary."""
+    """What both kinds of controller have, and what a flag makes necessary."""
+
+    firmware_version: FreeText | None = None
+    driver_version: FreeText | None = None
+    used_proprietary: bool = False
+    proprietary_name: _WithProprietary = None
+    proprietary_version: _WithProprietary = None
+    used_microsoft: bool = False
+    microsoft_name: _WithMicrosoft = None
+    microsoft_version: _WithMicrosoft = None
 
     @model_validator(mode="before")
     @classmethod
@@ -48,9 +62,6 @@ class _Controller(WireModel):
         return {name: each for name, each in value.items() if each is not None} | absent
 
 
-_WithProprietary = Annotated[FreeText | None, _needed_with("used_proprietary")]
-_WithMicrosoft = Annotated[FreeText | None, _needed_with("used_microsoft")]
-_WithBetterBoot = Annotated[FreeText | None, _needed_with("used_better_boot")]
 _Count = Annotated[int | None, Field(ge=0, lt=1 << 31)]
 
 
@@ -58,17 +69,9 @@ class StorageController(_Controller):
     """A storage controller."""
 
     bios_version: FreeText | None = None
-    firmware_version: FreeText | None = None
-    driver_version: FreeText | None = None
     driver_name: FreeText | None = None
     device_version: FreeText | None = None
     chipset_name: FreeText | None = None
-    used_proprietary: bool = False
-    proprietary_name: _WithProprietary = None
-    proprietary_version: _WithProprietary = None
-    used_microsoft: bool = False
-    microsoft_name: _WithMicrosoft = None
-    microsoft_version: _WithMicrosoft = None
     used_boot_support: bool = False
     used_better_boot: bool = False
     uefi_version: _WithBetterBoot = None
@@ -81,15 +84,7 @@ class StorageController(_Controller):
 class RaidController(_Controller):
     """A RAID controller."""
 
-    firmware_version: FreeText | None = None
     filter_version: FreeText | None = None
-    driver_version: FreeText | None = None
-    used_proprietary: bool = False
-    proprietary_name: _WithProprietary = None
-    proprietary_version: _WithProprietary = None
-    used_microsoft: bool = False
-    microsoft_name: _WithMicrosoft = None
-    microsoft_version: _WithMicrosoft = None
     is_third_party_needed: bool = False
     is_ses: Annotated[bool, Field(alias="isSES")] = False
     is_safte: Annotated[bool, Field(alias="isSAFTE")] = False
