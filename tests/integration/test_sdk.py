@@ -10,7 +10,7 @@ import pytest
 
 from hwdash.sdk.auth import ClientSecret
 from hwdash.sdk.client import HardwareClient
-from hwdash.sdk.errors import ApiError, AuthenticationError, SubmissionFailed, TransportError
+from hwdash.sdk.errors import ApiError, AuthenticationError, SdkError, SubmissionFailed, TransportError
 from service import X64, Served, signed_cabinet
 
 PRODUCT = {"productName": "SDK", "testHarness": "Attestation", "requestedSignatures": [X64]}
@@ -91,6 +91,17 @@ def test_a_refused_token_is_fetched_anew_once(service: Served) -> None:
     refused = {2: httpx.Response(401, json={"statusCode": "401", "message": "ended"})}
     with sdk(service, lambda request, number: refused.get(number)) as client:
         assert list(client.products()) is not None
+
+
+def test_a_link_to_another_origin_is_not_followed_with_the_token(service: Served) -> None:
+    elsewhere = {"value": [], "links": [{"href": "https://example.com/v2.0/my/hardware/products", "rel": "next_link"}]}
+    answers = {2: httpx.Response(200, json=elsewhere)}
+    with sdk(service, lambda request, number: answers.get(number)) as client:
+        with pytest.raises(SdkError, match=r"another origin, https://example\.com"):
+            list(client.products())
+        transport = client._http._transport
+        assert isinstance(transport, Unreliable)
+        assert {request.url.host for request in transport.seen} == {"localhost"}
 
 
 def test_a_wrong_secret_is_an_authentication_error(service: Served) -> None:

@@ -12,7 +12,7 @@ import httpx
 
 from hwdash.sdk import requests, transfer
 from hwdash.sdk.auth import ClientSecret
-from hwdash.sdk.errors import SubmissionFailed, TransportError
+from hwdash.sdk.errors import SdkError, SubmissionFailed, TransportError
 from hwdash.wire.product import Product
 from hwdash.wire.submission import Submission
 
@@ -138,7 +138,7 @@ class HardwareClient:
     def _send(self, call: requests.Call[T], request_id: str | None = None) -> T:
         headers = {"MS-RequestId": request_id or str(uuid.uuid4()), "MS-CorrelationId": str(uuid.uuid4())}
         repeatable = call.repeatable or request_id is not None
-        url = call.path if call.path.startswith("http") else self._url + call.path
+        url = self._absolute(call.path)
         pause, refreshed = FIRST_PAUSE_SECONDS, False
         for tries_left in reversed(range(TRIES)):
             token = self._credentials.token(self._http)
@@ -163,6 +163,19 @@ class HardwareClient:
             time.sleep(min(pause, LONGEST_PAUSE_SECONDS))
             pause *= 2
         raise TransportError(f"{call.method} {url}: the service went on refusing")
+
+    def _absolute(self, path: str) -> str:
+        """The URL of a path, or of a link that the service gave: no other origin gets the token."""
+        if path.startswith("/"):
+            return self._url + path
+        if _origin(path) != _origin(self._url):
+            raise SdkError(f"the service's link leads to another origin, {path}; the token is not sent there")
+        return path
+
+
+def _origin(url: str) -> tuple[str, str, int | None]:
+    parts = httpx.URL(url)
+    return parts.scheme, parts.host, parts.port
 
 
 def _trust(verify: str | bool) -> ssl.SSLContext | bool:
