@@ -23,7 +23,8 @@ def run(work: Work) -> Done:
         try:
             report = scan_with_clamd(settings.clamd, _opened(files))
         except DriversError as problem:
-            raise StepFailed([f"ERROR package.not-scanned: {problem}"]) from problem
+            remedy = "Make the file smaller, or have the operator raise clamd's limits (MaxScanSize, MaxFileSize)."
+            raise StepFailed([f"ERROR package.not-scanned: {problem}. {remedy}"]) from problem
     else:
         rules = Path(settings.yara_rules).absolute() if settings.yara_rules else None
         arguments = {"files": [[name, str(path)] for name, path in files], "rules": str(rules) if rules else None}
@@ -33,6 +34,7 @@ def run(work: Work) -> Done:
             readable=[rules] if rules else [],
             # yara-x maps the file that it looks at into its address space.
             mapped_bytes=max(path.stat().st_size for _, path in files),
+            remedy="Make the file smaller, or have the operator raise child_memory_mb and child_seconds.",
         )
         report = ScanReport.from_json(answer)
     if report.detections:

@@ -89,10 +89,12 @@ class Work:
         readable: Sequence[Path] = (),
         writable: Sequence[Path] = (),
         mapped_bytes: int = 0,
+        remedy: str = REBUILD,
     ) -> Any:
         """Let a bounded child process read the package; what it finds wrong with it fails the step.
 
-        ``task`` is "module:function" of this package. ``mapped_bytes`` of address space are allowed beside the limit.
+        ``task`` is "module:function" of this package. ``mapped_bytes`` of address space are allowed beside the limit;
+        ``remedy`` is what a person is told to do about what the child finds.
         """
         blob = self.resources.blobs.stat(self.package_blob, self.package_version)
         if blob is None:
@@ -115,7 +117,7 @@ class Work:
                     source=self.package_name,
                 )
             except DriversError as problem:
-                raise StepFailed([f"ERROR package.unreadable: {problem}. {REBUILD}"]) from problem
+                raise StepFailed([f"ERROR package.unreadable: {problem}. {remedy}"]) from problem
             except ChildFailed as failure:
                 if failure.kind == ScannerUnavailable.__name__:
                     raise  # the operator's rules, not the package: tried again until they are mended
