@@ -14,6 +14,9 @@ COMMANDS = {
     "serve": ("hwdash.cli.serve", "serve", "Run the service."),
     "submit": ("hwdash.cli.submit", "submit", "Submit a package, wait, and download what was signed."),
     "package": ("hwdash.cli.package", "package", "Build, sign and check driver packages on this machine."),
+    "inf": ("hwdash.cli.inf", "inf", "Check INF files and show what is in them."),
+    "cat": ("hwdash.cli.cat", "cat", "Show, verify and rebuild security catalogs."),
+    "chid": ("hwdash.cli.chid", "chid", "Compute the hardware IDs of a computer (CHIDs)."),
     "admin": ("hwdash.cli.admin", "admin", "Administer the service: accounts, applications, certificates."),
 }
 

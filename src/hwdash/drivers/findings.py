@@ -12,7 +12,8 @@ class Finding:
     """One thing that is wrong, where, and what to do about it.
 
     ``rule`` is a stable id (``package.files-at-root``, ``inf.1233``); ``message`` and ``remedy`` are whole sentences;
-    ``file`` is a name inside the package, ``line`` counts from 1.
+    ``file`` is a name inside the package, ``line`` counts from 1. ``inferred``: no document says that this is judged
+    so; we read it out of what is documented, or out of public reports.
     """
 
     rule: str
@@ -21,8 +22,15 @@ class Finding:
     remedy: str
     file: str | None = None
     line: int | None = None
+    inferred: bool = False
 
-    def to_json(self) -> dict[str, str | int]:
+    @property
+    def code(self) -> int | str:
+        """InfVerif's number for its own rules, else the rule's id."""
+        number = self.rule.removeprefix("inf.")
+        return int(number) if number.isdecimal() else self.rule
+
+    def to_json(self) -> dict[str, str | int | bool]:
         """The finding as a JSON object; absent parts are left out."""
         parts = {
             "rule": self.rule,
@@ -31,6 +39,7 @@ class Finding:
             "remedy": self.remedy,
             "file": self.file,
             "line": self.line,
+            "inferred": self.inferred or None,
         }
         return {name: part for name, part in parts.items() if part is not None}
 
@@ -45,7 +54,7 @@ class Finding:
                 "message": str(message),
                 "remedy": str(remedy),
             } if isinstance(file, str | None) and isinstance(line, int | None) and not isinstance(line, bool):
-                return cls(rule, level, message, remedy, file, line)
+                return cls(rule, level, message, remedy, file, line, inferred=parts.get("inferred") is True)
         raise ValueError(
             f"not a finding: {dict(parts)!r} (rule, level, message and remedy are strings, level is error or warning; "
             "file is a string and line a number where they are there)"

@@ -94,4 +94,6 @@ def is_declarative(inf: Inf) -> bool:
 
 
 def _finding(inf: Inf, code: int, level: Level, problem: Problem) -> Finding:
-    return Finding(f"inf.{code}", level, problem.message, problem.remedy, inf.source, problem.line)
+    return Finding(
+        f"inf.{code}", level, problem.message, problem.remedy, inf.source, problem.line, inferred=problem.inferred
+    )

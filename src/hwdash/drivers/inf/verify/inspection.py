@@ -37,11 +37,15 @@ _SUFFIXES = (
 
 
 class Problem(NamedTuple):
-    """What a rule found: ``line`` is None for the file as a whole."""
+    """What a rule found: ``line`` is None for the file as a whole.
+
+    ``inferred``: that InfVerif judges just this is not documented, but follows from what is.
+    """
 
     line: int | None
     message: str
     remedy: str
+    inferred: bool = False
 
 
 @dataclass(frozen=True, slots=True)
