@@ -17,7 +17,10 @@ FAULTS: list[Fault] = [
 ]
 
 
-@pytest.mark.parametrize("base", sorted({fault.base for fault in FAULTS}), ids=lambda base: hash(base))
+BASES = sorted({fault.base for fault in FAULTS})
+
+
+@pytest.mark.parametrize("base", BASES, ids=range(len(BASES)))
 def test_the_good_infs_are_good(base: str) -> None:
     for mode in ("declarative", "universal", "windows"):
         assert verify(Inf.from_text(base, source="good.inf"), mode=mode) == []
