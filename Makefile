@@ -1,6 +1,7 @@
 # setup   make .venv with everything that hwdash, its tests and its benchmarks need
 # demo    take the sample driver from unsigned to signed, on this machine
 # test    run every test
+# fuzz    fuzz every parser for ten minutes (SECONDS=600)
 # check   run the linters
 # bench   run every benchmark against its peer
 # lock    write requirements.txt anew from pyproject.toml
@@ -8,7 +9,9 @@
 PYTHON ?= python3
 BENCHES := $(filter-out bench/report.py,$(wildcard bench/*.py))
 
-.PHONY: setup demo test check bench lock clean
+SECONDS ?= 600
+
+.PHONY: setup demo test fuzz check bench lock clean
 
 setup: .venv/ready
 
@@ -21,6 +24,10 @@ demo: setup
 test: setup
 	@sh scripts/system-packages.sh osslsigncode cabextract gcab clamav-daemon gcc-mingw-w64-x86-64 unzip openssl postgresql
 	.venv/bin/python -m pytest -n 2 --dist worksteal -q
+
+fuzz: setup
+	@sh scripts/system-packages.sh gcc-mingw-w64-x86-64
+	.venv/bin/python tests/fuzz/run.py --seconds $(SECONDS)
 
 check: setup
 	.venv/bin/ruff check
@@ -38,4 +45,4 @@ lock: setup
 	    --extra azure --extra postgresql pyproject.toml --output-file requirements.txt
 
 clean:
-	rm -rf .venv .peers .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .peers .fuzz .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,20 +1,13 @@
 """Faults planted into good INFs, one for each rule and more: each is reported under its code, in its line."""
 
-import importlib
-import pkgutil
-
 import pytest
 
-import seeded
 from hwdash.drivers.inf.document import Inf
 from hwdash.drivers.inf.verify import RULES, verify
+from seeded import all_faults
 from seeded.fault import Fault
 
-FAULTS: list[Fault] = [
-    fault
-    for module in pkgutil.iter_modules(seeded.__path__)
-    for fault in getattr(importlib.import_module(f"seeded.{module.name}"), "FAULTS", ())
-]
+FAULTS = all_faults()
 
 
 BASES = sorted({fault.base for fault in FAULTS})
