@@ -22,7 +22,7 @@ demo: setup
 	@.venv/bin/hwdash demo
 
 test: setup
-	@sh scripts/system-packages.sh osslsigncode cabextract gcab clamav-daemon gcc-mingw-w64-x86-64 unzip openssl postgresql
+	@sh scripts/system-packages.sh osslsigncode cabextract gcab clamav-daemon gcc-mingw-w64-x86-64 unzip openssl xmlsec1 postgresql
 	.venv/bin/python -m pytest -n 2 --dist worksteal -q
 
 fuzz: setup

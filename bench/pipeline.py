@@ -46,7 +46,8 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 import hwdash.pipeline
 from hwdash.cli.demo import sample_driver
-from hwdash.cli.package import sign_file, write_development_certificate
+from hwdash.cli.package import write_development_certificate
+from hwdash.cli.package_sign import sign_file
 from hwdash.cli.verification import verify_signed_package
 from hwdash.drivers.cab_writer import write_cabinet
 from report import MIB, median

@@ -119,13 +119,16 @@ def _zip_of_the_sample() -> bytes:
     return target.getvalue()
 
 
-@pytest.mark.parametrize(
-    "content",
-    [b"not a cabinet at all\n" * 100, _zip_of_the_sample()],
-    ids=["text", "zip"],
-)
-def test_what_is_no_cabinet_is_called_so(refused: Callable[..., list[str]], content: bytes) -> None:
-    message = _only_error(refused(content, "packageInfoValidation"))
+def test_a_zip_file_in_place_of_a_cabinet_is_called_so(refused: Callable[..., list[str]]) -> None:
+    messages = _errors(refused(_zip_of_the_sample(), "packageInfoValidation"))
+    assert len(messages) == 1
+    assert "package.container in Initial_" in messages[0]
+    assert "The package is a zip file; attestation takes a signed cabinet." in messages[0]
+    assert "hwdash package build" in messages[0]
+
+
+def test_what_is_no_cabinet_is_called_so(refused: Callable[..., list[str]]) -> None:
+    message = _only_error(refused(b"not a cabinet at all\n" * 100, "packageInfoValidation"))
     assert "package.unreadable" in message
     assert "Initial_" in message
     assert ".cab" in message
@@ -180,13 +183,16 @@ def test_a_cabinet_of_another_kind_is_refused_by_name(
     assert said in message
 
 
-def test_lzx_is_refused_with_the_method_that_is_read(
+def test_content_that_is_not_packed_as_the_header_says_is_called_damaged(
     refused: Callable[..., list[str]], service: Served, tmp_path: Path
 ) -> None:
     content = bytearray(unsigned_cabinet(tmp_path, sample_entries()).read_bytes())
     struct.pack_into("<H", content, HEADER.size + 24 + 6, 0x1503)  # typeCompress of the first folder: LZX, window 2**21
     message = _only_error(refused(_signed(service.made.vendor, tmp_path, bytes(content)), "preparation"))
-    assert "compressed by LZX: rebuild the cabinet with MSZIP" in message
+    assert "package.unreadable" in message
+    assert "LZX" in message
+    assert "is damaged" in message
+    assert "Build the cabinet anew" in message
 
 
 def test_an_empty_cabinet_is_refused(refused: Callable[..., list[str]], service: Served, tmp_path: Path) -> None:
@@ -471,15 +477,15 @@ def test_a_server_signature_fails_after_the_commit_naming_the_code(
 
 
 @pytest.mark.parametrize("harness", ["HLK", "HCK"])
-def test_an_hlk_product_fails_saying_that_such_packages_are_not_read(
+def test_a_cabinet_for_an_hlk_product_is_refused_saying_what_is_asked_for(
     refused: Callable[..., list[str]], service: Served, tmp_path: Path, harness: str
 ) -> None:
     package = signed_cabinet(tmp_path, service.made.vendor)
     message = _only_error(refused(package, "packageInfoValidation", testHarness=harness))
-    assert "package.kind in Initial_" in message
-    assert f".{harness.lower()}x" in message
-    assert f"packages of the {harness}" in message
-    assert "Create the product with testHarness Attestation" in message
+    assert "package.container in Initial_" in message
+    assert f".{harness.lower()}x: The package is a cabinet" in message
+    assert "WHQL takes a signed package of the HLK or HCK (.hlkx, .hckx)" in message
+    assert "create the product with testHarness Attestation" in message
 
 
 def test_a_package_without_the_architecture_asked_for_fails_naming_the_code(

@@ -29,7 +29,8 @@ def test_a_planted_fault_is_reported_in_its_line(fault: Fault) -> None:
     if fault.at:
         assert text.count(fault.at) == 1, f"{fault.at!r} occurs {text.count(fault.at)} times"
         line = text.count("\n", 0, text.index(fault.at)) + 1
-    found = verify(Inf.from_text(text, source="bad.inf"), mode=fault.mode)
+    inf = Inf.from_text(text, source="bad.inf")
+    found = verify(inf, mode=fault.mode, provider=fault.provider, files=fault.files)
     assert (fault.code, line) in [(each.code, each.line) for each in found], found
 
 

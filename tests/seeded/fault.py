@@ -10,7 +10,7 @@ class Fault(NamedTuple):
 
     ``base`` is the text of an INF without findings; ``edits`` are replacements (old, new), where each old text occurs
     exactly once. ``at`` is a piece of the broken text that occurs exactly once: the finding must be in its line; ``""``
-    asks for a finding about the file as a whole, without a line.
+    asks for a finding about the file as a whole, without a line. ``provider`` and ``files`` are those of ``verify``.
     """
 
     code: int
@@ -19,3 +19,5 @@ class Fault(NamedTuple):
     edits: tuple[tuple[str, str], ...]
     at: str
     mode: Mode = "windows"
+    provider: str | None = None
+    files: tuple[str, ...] | None = None

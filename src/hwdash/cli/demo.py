@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 import hwdash
 from hwdash.cli.output import Refused, refuse, say
-from hwdash.cli.package import build_cabinet, sign_file, write_development_certificate
+from hwdash.cli.package import build_cabinet, write_development_certificate
+from hwdash.cli.package_sign import sign_file
 from hwdash.cli.verification import verify_signed_package
 
 COMPANY = "Demo Hardware Vendor"

@@ -1,18 +1,17 @@
 """Cabinet files: reading untrusted ones in flat memory, and writing.
 
 Format: [MS-CAB] and, for MSZIP, [MS-MCI] of Microsoft's open specifications; what real readers and writers do is in
-facts/package-formats.md. One cabinet stands alone here: sets that span several files are refused. Store and MSZIP are
-read; LZX and Quantum are refused by name.
+facts/package-formats.md. One cabinet stands alone here: sets that span several files are refused. Store, MSZIP and LZX
+are read everywhere; LZX many times faster, and Quantum at all, where libmspack is installed (drivers/libmspack.py).
 """
 
 import struct
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO, Final
+from typing import BinaryIO
 
+from hwdash.drivers.cab_content import BlockReader, folder_content, unpacking_cost
 from hwdash.drivers.cab_format import (
-    BLOCK,
     BLOCK_SIZE,
     FILE,
     FLAG_NEXT,
@@ -23,7 +22,8 @@ from hwdash.drivers.cab_format import (
     NAME_IS_UTF8,
     NAME_LIMIT,
     SIGNATURE_RESERVE,
-    block_checksum,
+    CabinetFile,
+    CabinetFolder,
 )
 from hwdash.drivers.cab_writer import write_cabinet
 from hwdash.drivers.errors import LimitExceeded, ParseError
@@ -36,28 +36,6 @@ __all__ = [
     "SignatureRange",
     "write_cabinet",
 ]
-
-_METHODS: Final = {2: "Quantum", 3: "LZX"}
-
-
-@dataclass(frozen=True, slots=True)
-class CabinetFile:
-    """One CFFILE. ``offset`` counts from the folder's plain start; ``name`` is as stored (see drivers/package.py)."""
-
-    name: str
-    size: int
-    folder: int
-    offset: int
-    attributes: int
-
-
-@dataclass(frozen=True, slots=True)
-class CabinetFolder:
-    """One CFFOLDER: ``blocks`` CFDATA blocks from byte ``start`` of the cabinet, packed by ``method``."""
-
-    start: int
-    blocks: int
-    method: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +51,8 @@ class CabinetLimits:
     """What a cabinet may cost its reader.
 
     ``max_ratio`` counts plain bytes per cabinet byte and applies once the plain bytes pass ``ratio_applies_above``.
-    Deflate reaches 1000:1 on zeros alone; drivers, firmware and symbols included, stay below 20:1, so 200:1 refuses
-    bombs and nothing else.
+    On zeros alone Deflate reaches 1000:1 and LZX more; drivers, firmware and symbols included, stay below 20:1, so
+    200:1 refuses bombs and nothing else.
     """
 
     max_files: int = 65_535
@@ -161,13 +139,12 @@ class Cabinet:
         """LimitExceeded when unpacking would cost more than ``limits``; judged by the headers, nothing is unpacked."""
         if len(self.files) > limits.max_files:
             raise LimitExceeded(f"{len(self.files)} files, at most {limits.max_files} are allowed", source=self.source)
-        # What is written (files may share content) and what must be inflated to reach it (content may belong to no
+        # What is written (files may share content) and what must be unpacked to reach it (content may belong to no
         # file).
         written = sum(file.size for file in self.files)
-        reach: dict[int, int] = {}
-        for file in self.files:
-            reach[file.folder] = max(reach.get(file.folder, 0), file.offset + file.size)
-        total = max(written, sum(reach.values()))
+        by_folder = self._files_by_folder()
+        reached = sum(max(file.offset + file.size for file in files) for files in by_folder.values())
+        total = max(written, reached)
         if total > limits.max_total_bytes:
             raise LimitExceeded(
                 f"unpacks to {total} bytes, at most {limits.max_total_bytes} are allowed", source=self.source
@@ -175,22 +152,36 @@ class Cabinet:
         if total > limits.ratio_applies_above and total > limits.max_ratio * self.declared_size:
             message = f"{self.declared_size} bytes unpack to {total}, more than {limits.max_ratio} times as much"
             raise LimitExceeded(f"{message}: a decompression bomb", source=self.source)
+        cost = sum(unpacking_cost(self.folders[index], files) for index, files in by_folder.items())
+        if cost > limits.max_total_bytes:
+            message = (
+                f"files overlap so that {cost} bytes must be unpacked, at most {limits.max_total_bytes} are allowed"
+            )
+            raise LimitExceeded(f"{message}: rebuild the cabinet with MSZIP", source=self.source)
 
-    def extract(self) -> Iterator[tuple[CabinetFile, Iterator[bytes]]]:
+    def extract(self, *, use_libmspack: bool = True) -> Iterator[tuple[CabinetFile, Iterator[bytes]]]:
         """Every file with its content in pieces of at most 32 KiB, by folder and offset; memory stays flat.
 
         An iterator of pieces is good until the next file is asked for; what it was not asked for is skipped. Block
         checksums are verified where the writer set them. ParseError when a block or a method is wrong. Call
-        ``check_limits`` first.
+        ``check_limits`` first. Without ``use_libmspack`` all is read in Python, and Quantum not at all.
         """
+        reserve = self.reserves[2] if self.reserves else 0
+        blocks = BlockReader(self._stream, source=self.source, end=self.declared_size, reserve=reserve)
+        for index, files in sorted(self._files_by_folder().items()):
+            content = folder_content(blocks, self.folders[index], files, use_libmspack=use_libmspack)
+            following: list[int | None] = [None]  # from the last file on, where the next one that is not empty begins
+            for file in reversed(files[1:]):
+                following.append(file.offset if file.size else following[-1])
+            for file, next_offset in zip(files, reversed(following), strict=True):
+                yield file, content.pieces(file, next_offset)
+
+    def _files_by_folder(self) -> dict[int, list[CabinetFile]]:
+        """The files of each folder that has any, in the order of their content."""
         by_folder: dict[int, list[CabinetFile]] = {}
-        for file in self.files:
+        for file in sorted(self.files, key=lambda file: (file.offset, file.size)):
             by_folder.setdefault(file.folder, []).append(file)
-        for index in sorted(by_folder):
-            content = _FolderContent(self, self._stream, self.folders[index])
-            files = sorted(by_folder[index], key=lambda file: (file.offset, file.size))
-            for file, following in zip(files, [*files[1:], None], strict=True):
-                yield file, content.pieces(file, following.offset if following else 0)
+        return by_folder
 
 
 class _Headers:
@@ -266,107 +257,3 @@ class _Headers:
             return raw.decode("cp1252")
         except UnicodeDecodeError:
             return raw.decode("latin-1")
-
-
-@dataclass(frozen=True, slots=True)
-class _Position:
-    """The state before one block: all that is needed to unpack it again."""
-
-    index: int
-    at: int  # byte of the cabinet where the CFDATA header stands
-    start: int  # plain offset of the block in its folder
-    window: bytes  # the last 32 KiB of plain content before it
-
-
-class _FolderContent:
-    """The plain content of one folder, read forwards; overlapping files go back to a remembered block only."""
-
-    def __init__(self, cabinet: Cabinet, stream: BinaryIO, folder: CabinetFolder) -> None:
-        self._cabinet = cabinet
-        self._stream = stream
-        self._folder = folder
-        self._reserve = cabinet.reserves[2] if cabinet.reserves else 0
-        self._resume = _Position(0, folder.start, 0, b"")
-        self._last: tuple[_Position, bytes, _Position] | None = None
-        self._current: CabinetFile | None = None
-
-    def pieces(self, file: CabinetFile, next_offset: int) -> Iterator[bytes]:
-        self._current = file
-        return self._pieces(file, next_offset)
-
-    def _pieces(self, file: CabinetFile, next_offset: int) -> Iterator[bytes]:
-        position = self._resume
-        end = file.offset + file.size
-        while position.start < end and file.size:
-            if self._current is not file:
-                raise RuntimeError(f"the content of {file.name} was asked for after the next file")
-            plain, following = self._unpack(position)
-            # The next file begins in this block or later: it will start here, not before.
-            if position.start <= next_offset:
-                self._resume = position
-            if following.start > file.offset:
-                low = max(file.offset - position.start, 0)
-                high = end - position.start
-                yield plain if low == 0 and high >= len(plain) else plain[low:high]
-            position = following
-
-    def _unpack(self, position: _Position) -> tuple[bytes, _Position]:
-        if self._last is not None and self._last[0] is position:
-            return self._last[1], self._last[2]
-        if position.index >= self._folder.blocks:
-            raise self._error(position, "the folder ends before its files do", "cCFData")
-        packed, plain_size, length = self._read(position)
-        method = self._folder.method & 0x0F
-        if method == 0:
-            plain = packed
-        elif method == 1:
-            plain = self._inflate(position, packed, plain_size)
-        else:
-            name = _METHODS.get(method, f"unknown ({method})")
-            raise self._error(position, f"compressed by {name}: rebuild the cabinet with MSZIP", "typeCompress")
-        if len(plain) != plain_size:
-            raise self._error(position, f"the block holds {len(plain)} bytes, not {plain_size}", "cbUncomp")
-        window = plain if plain_size == BLOCK_SIZE else (position.window + plain)[-BLOCK_SIZE:]
-        following = _Position(position.index + 1, position.at + length, position.start + plain_size, window)
-        self._last = position, plain, following
-        return plain, following
-
-    def _read(self, position: _Position) -> tuple[bytes, int, int]:
-        """The packed bytes of the block, the plain size it declares, and its length in the cabinet."""
-        header_size = BLOCK.size + self._reserve
-        available = self._cabinet.declared_size - position.at
-        self._stream.seek(position.at)
-        header = self._stream.read(header_size) if header_size <= available else b""
-        if len(header) != header_size:
-            raise self._error(position, "the cabinet is truncated", "CFDATA")
-        checksum, packed_size, plain_size = BLOCK.unpack_from(header)
-        if not 0 < plain_size <= BLOCK_SIZE:
-            raise self._error(position, f"a block of {plain_size} bytes: from 1 to 32768 are allowed", "cbUncomp")
-        packed = self._stream.read(packed_size) if header_size + packed_size <= available else b""
-        if len(packed) != packed_size:
-            raise self._error(position, "the cabinet is truncated", "CFDATA")
-        if checksum:
-            body = block_checksum(packed)
-            # [MS-CAB] counts the block's reserve area in, libmspack does not: writers exist of both kinds.
-            if checksum not in (body ^ block_checksum(header[4:]), body ^ block_checksum(header[4:8])):
-                raise self._error(position, "the block's checksum is wrong: the cabinet is damaged", "csum")
-        return packed, plain_size, header_size + packed_size
-
-    def _inflate(self, position: _Position, packed: bytes, plain_size: int) -> bytes:
-        if packed[:2] != b"CK":
-            raise self._error(position, "an MSZIP block must begin with CK", "ab")
-        inflate = zlib.decompressobj(-15, zdict=position.window)
-        try:
-            # One byte more than declared shows both a longer block and the end mark of a right one.
-            plain = inflate.decompress(memoryview(packed)[2:], plain_size + 1)
-        except zlib.error as error:
-            raise self._error(position, f"the MSZIP block is damaged ({error})", "ab") from None
-        if len(plain) > plain_size or not inflate.eof:
-            raise self._error(position, f"the MSZIP block does not end after {plain_size} bytes", "cbUncomp")
-        return plain
-
-    def _error(self, position: _Position, message: str, field: str) -> ParseError:
-        return ParseError(message, source=self._cabinet.source, offset=position.at, field=field)
-
-
-# What is wrong with a name whose separators are backslashes; the first that matches is told.

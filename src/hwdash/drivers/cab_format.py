@@ -1,6 +1,8 @@
-"""The numbers of the cabinet format ([MS-CAB]) that its reader and its writer share."""
+"""The numbers and entries of the cabinet format ([MS-CAB]) that its readers and its writer share."""
 
 import struct
+from dataclasses import dataclass
+from enum import IntEnum
 from typing import Final
 
 BLOCK_SIZE: Final = 32768  # a CFDATA block holds at most this much plain content
@@ -15,6 +17,51 @@ FLAG_NEXT: Final = 2
 FLAG_RESERVE: Final = 4
 NAME_LIMIT: Final = 256  # szName with its NUL
 NAME_IS_UTF8: Final = 0x80
+
+
+class Method(IntEnum):
+    """How a folder is compressed: the low four bits of typeCompress."""
+
+    STORE = 0
+    MSZIP = 1
+    QUANTUM = 2
+    LZX = 3
+
+    @property
+    def label(self) -> str:
+        """As messages call it."""
+        return "Quantum" if self is Method.QUANTUM else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class CabinetFile:
+    """One CFFILE. ``offset`` counts from the folder's plain start; ``name`` is as stored (see drivers/package.py)."""
+
+    name: str
+    size: int
+    folder: int
+    offset: int
+    attributes: int
+
+
+@dataclass(frozen=True, slots=True)
+class CabinetFolder:
+    """One CFFOLDER: ``blocks`` CFDATA blocks from byte ``start`` of the cabinet; ``method`` is its typeCompress."""
+
+    start: int
+    blocks: int
+    method: int
+
+    @property
+    def compression(self) -> Method | None:
+        """None for a method that does not exist."""
+        kind = self.method & 0x0F
+        return Method(kind) if kind <= Method.LZX else None
+
+    @property
+    def window_bits(self) -> int:
+        """The binary logarithm of the window of LZX and Quantum."""
+        return self.method >> 8 & 0x1F
 
 
 def block_checksum(block: bytes) -> int:

@@ -1,11 +1,13 @@
-"""The layout rules of a driver package for attestation signing.
+"""The layout rules of a driver package, by the names of its files, and what its INFs name.
 
-Sources: dashboard/code-signing-attestation.md, code-signing-reqs.md, hardware-submission-create.md;
-facts/inf/package_rules.yaml says which rules are documented and which are only reported.
+Sources: dashboard/code-signing-attestation.md, code-signing-reqs.md, hardware-submission-create.md,
+hardware-submission-wlk.md, manage-preprod-submissions.md; facts/inf/package_rules.yaml says which rules are documented
+and which are only reported. What INFs and binaries have to say of each other is in drivers/package_contents.py.
 """
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Literal
 
 from hwdash.drivers.findings import Finding
 from hwdash.drivers.inf.document import Inf
@@ -13,10 +15,16 @@ from hwdash.drivers.inf.files import copied_files, copyfiles_directives, source_
 from hwdash.drivers.inf.models import architectures
 from hwdash.vocabulary import Architecture
 
+Kind = Literal["attestation", "whql", "preproduction"]
+"""What a package is submitted for: a cabinet for attestation or preproduction signing, an .hlkx or .hckx for WHQL."""
+
 MAX_FOLDER_NAME = 39
 """Documented as "fewer than 40 characters"."""
 
-_LISTED = 20  # names in one message; a package can hold thousands
+MAX_PATH = 159
+"""Documented as "under 160 characters" for packages of the Windows Logo Kit."""
+
+_LISTED = 20  # names in one message
 _RESERVED = re.compile(r"(?:con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³]) *(?:\.|\Z)", re.IGNORECASE)
 _FORBIDDEN = frozenset('<>"|?*')
 _FOLDER_NAME = re.compile(r"[A-Za-z0-9._ -]+\Z")
@@ -36,7 +44,7 @@ def unsafe_path_reason(name: str) -> str | None:
         return "it is an absolute or network path"
     if ":" in name:
         return "it has a colon: a drive letter or an alternate data stream"
-    return next((reason for part in _components(name) if (reason := _unsafe_component(part))), None)
+    return next((reason for part in components(name) if (reason := _unsafe_component(part))), None)
 
 
 def _unsafe_component(part: str) -> str | None:
@@ -59,23 +67,27 @@ def driver_folders(names: Sequence[str]) -> dict[str, list[str]]:
     spelling: dict[str, str] = {}
     folders: dict[str, list[str]] = {}
     for name in names:
-        folder, *rest = _components(name)
+        folder, *rest = components(name)
         if rest:
             folders.setdefault(spelling.setdefault(folder.lower(), folder), []).append(name)
     return folders
 
 
-def check_layout(names: Sequence[str]) -> list[Finding]:
-    """Everything that is wrong with the names of the files in a cabinet for attestation signing."""
+def check_layout(names: Sequence[str], kind: Kind = "attestation") -> list[Finding]:
+    """Everything that is wrong with the names of a package's files.
+
+    Preproduction packages are built as those for attestation. How drivers lie in a package of the HLK is not
+    documented, so there the folders are not judged.
+    """
     if not names:
         message = "The package holds no files."
         return [_error("empty", message, "Put each driver, with its INF, in a folder of the cabinet.")]
-    return [
-        *_unsafe_names(names),
-        *_duplicate_names(names),
-        *_files_at_root(names),
-        *(finding for folder, inside in driver_folders(names).items() for finding in _check_folder(folder, inside)),
-    ]
+    everywhere = [*_unsafe_names(names), *_duplicate_names(names)]
+    if kind == "whql":
+        return [*everywhere, *_long_paths(names)]
+    folders = driver_folders(names).items()
+    in_folders = (finding for folder, inside in folders for finding in _check_folder(folder, inside))
+    return [*everywhere, *_files_at_root(names), *in_folders]
 
 
 def _unsafe_names(names: Sequence[str]) -> Iterator[Finding]:
@@ -92,7 +104,7 @@ def clashing_names(names: Sequence[str]) -> list[tuple[str, str]]:
     folders: dict[str, str] = {}
     pairs: list[tuple[str, str]] = []
     for name in names:
-        key = "/".join(_components(name)).casefold()
+        key = "/".join(components(name)).casefold()
         if (first := files.get(key) or folders.get(key)) is not None:
             pairs.append((first, name))
         files.setdefault(key, name)
@@ -113,15 +125,25 @@ def _duplicate_names(names: Sequence[str]) -> Iterator[Finding]:
 
 
 def _files_at_root(names: Sequence[str]) -> Iterator[Finding]:
-    at_root = [name for name in names if len(_components(name)) == 1]
+    at_root = [name for name in names if len(components(name)) == 1]
     if at_root:
-        message = f"There are files at the root of the cabinet: {_listing(at_root)}."
+        message = f"There are files at the root of the cabinet: {listing(at_root)}."
         remedy = "Put each driver package in a folder of its own (in a DDF file: .Set DestinationDir=NAME)."
-        yield _error("files-at-root", message, remedy)
+        yield _error("files-at-root", message, remedy, at_root[0])
+
+
+def _long_paths(names: Sequence[str]) -> Iterator[Finding]:
+    for name in names:
+        if len(name) > MAX_PATH:
+            message = (
+                f"The path has {len(name)} characters. Packages of the Windows Logo Kit fail beyond {MAX_PATH}; for "
+                "those of its successors no limit is documented."
+            )
+            yield _warning("path-length", message, "Shorten the names.", name, inferred=True)
 
 
 def _check_folder(folder: str, names: Sequence[str]) -> Iterator[Finding]:
-    files = [_components(name)[1:] for name in names]
+    files = [components(name)[1:] for name in names]
     at_top = [parts[0].lower() for parts in files if len(parts) == 1]
     if not any(name.endswith(".inf") for name in at_top):
         message = f"There is no .inf file in the driver folder {folder}."
@@ -134,14 +156,17 @@ def _check_folder(folder: str, names: Sequence[str]) -> Iterator[Finding]:
     if not _FOLDER_NAME.match(folder):
         message = f"The folder name {folder!r} has special characters."
         remedy = "Use letters without accents, digits, '.', '_', '-' and blanks only; other characters are refused."
-        yield _error("folder-name-characters", message, remedy, folder)
+        # That special characters are refused is documented, which they are is not.
+        yield _error("folder-name-characters", message, remedy, folder, inferred=True)
     nested = sorted({"/".join((folder, *parts[:-1])) for parts in files if len(parts) > 1})
     if nested:
         message = (
-            f"There are folders inside the driver folder {folder}: {_listing(nested)}. Microsoft's documentation "
+            f"There are folders inside the driver folder {folder}: {listing(nested)}. Microsoft's documentation "
             "does not forbid that, but its service was reported to refuse such packages."
         )
-        yield _warning("nested-folder", message, "Put all files of a driver directly in its folder.", folder)
+        remedy = "Put all files of a driver directly in its folder."
+        yield _warning("nested-folder", message, remedy, folder, inferred=True)
+    yield from _nested_infs(folder, files)
     suffixes = {"." + parts[-1].lower().rpartition(".")[2] for parts in files}
     if ".pdb" not in suffixes and not suffixes.isdisjoint(_BINARIES):
         message = f"The driver folder {folder} has binaries and no symbols (.pdb)."
@@ -150,6 +175,25 @@ def _check_folder(folder: str, names: Sequence[str]) -> Iterator[Finding]:
         message = f"The driver folder {folder} has no catalog (.cat)."
         remedy = "Add one made by Inf2Cat. It is looked at for company verification only; signing makes a new one."
         yield _warning("no-catalog", message, remedy, folder)
+
+
+def _nested_infs(folder: str, files: Sequence[Sequence[str]]) -> Iterator[Finding]:
+    infs = [parts for parts in files if parts[-1].lower().endswith(".inf")]
+    below = ["/".join((folder, *parts)) for parts in infs if len(parts) > 1]
+    if below and len(below) < len(infs):
+        message = (
+            f"INFs lie below the top of the driver folder {folder}: {listing(below)}. Inf2Cat was reported to pass"
+        )
+        remedy = "Give each driver package a folder of its own, with its INF at the top."
+        yield _warning("inf-not-at-top", f"{message} over them.", remedy, folder, inferred=True)
+    first: dict[str, str] = {}
+    for parts in infs:
+        path = "/".join((folder, *parts))
+        known = first.setdefault(parts[-1].lower(), path)
+        if known != path and len(parts) > 1:
+            message = f"{known} has the same name, and the driver metadata of a folder has room for one INF of a name."
+            remedy = "Rename one, or give it a driver folder of its own."
+            yield _warning("inf-name-twice", message, remedy, path, inferred=True)
 
 
 def check_architectures(folders: Mapping[str, Sequence[Inf]]) -> list[Finding]:
@@ -177,7 +221,7 @@ def check_inf_references(
     to those architectures, all that the INF supports by default. A file that is copied and missing is an error, one
     that is only listed in [SourceDisksFiles] a warning.
     """
-    present = {"/".join(_components(name)).lower() for name in folder_files}
+    present = {"/".join(components(name)).lower() for name in folder_files}
     copied = list(copied_files(inf, copyfiles_directives(inf)))
     copied_names = {file.source.lower() for file in copied}
     supported: Collection[Architecture | None] = architectures(inf) or {None}
@@ -215,23 +259,29 @@ def _copied_infs(inf: Inf) -> Iterator[tuple[str, int]]:
 
 
 def _is_present(path: str, present: Collection[str]) -> bool:
-    path = "/".join(_components(path)).lower()
+    path = "/".join(components(path)).lower()
     # The compressed spelling of a name, x.sy_ for x.sys, serves as well.
     return path in present or path[:-1] + "_" in present
 
 
-def _components(name: str) -> list[str]:
+def components(name: str) -> list[str]:
+    """The components of a name as stored, whose separators are slashes or backslashes."""
     return name.replace("\\", "/").split("/")
 
 
-def _listing(names: Sequence[str]) -> str:
+def listing(names: Sequence[str]) -> str:
+    """Names for a message, up to a limit: a package can hold thousands."""
     more = len(names) - _LISTED
     return ", ".join(names[:_LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
-def _error(rule: str, message: str, remedy: str, file: str | None = None, line: int | None = None) -> Finding:
-    return Finding(f"package.{rule}", "error", message, remedy, file, line)
+def _error(
+    rule: str, message: str, remedy: str, file: str | None = None, line: int | None = None, *, inferred: bool = False
+) -> Finding:
+    return Finding(f"package.{rule}", "error", message, remedy, file, line, inferred)
 
 
-def _warning(rule: str, message: str, remedy: str, file: str | None = None, line: int | None = None) -> Finding:
-    return Finding(f"package.{rule}", "warning", message, remedy, file, line)
+def _warning(
+    rule: str, message: str, remedy: str, file: str | None = None, line: int | None = None, *, inferred: bool = False
+) -> Finding:
+    return Finding(f"package.{rule}", "warning", message, remedy, file, line, inferred)

@@ -8,10 +8,11 @@ writer needs from the parser.
 import hashlib
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import BinaryIO, Final
 
 from hwdash.drivers.errors import ParseError
+from hwdash.drivers.page_hashes import PageHasher
 
 PE32: Final = 0x10B
 PE32_PLUS: Final = 0x20B
@@ -36,6 +37,11 @@ class PeImage:
     certificate_table: tuple[int, int]
     """Offset and size; (0, 0) when the image carries no signature."""
     size: int
+    headers_size: int
+    """SizeOfHeaders, as the file has it."""
+    sections: tuple[tuple[int, int], ...]
+    """Offset and size of each section's content, in the order of the section table."""
+    source: str
 
     @classmethod
     def open(cls, stream: BinaryIO, *, source: str) -> "PeImage":
@@ -68,7 +74,9 @@ class PeImage:
             message = "the image has no security directory entry, so it cannot carry a signature"
             raise ParseError(message, source=source, offset=optional_at, field="NumberOfRvaAndSizes")
         table: tuple[int, int] = struct.unpack_from("<II", optional, security)
-        image = cls(
+        sections_at = optional_at + optional_size
+        reader.certificate_table(table, optional_at + security, sections_at + _SECTION * section_count)
+        return cls(
             machine=machine,
             magic=magic,
             subsystem=int.from_bytes(optional[68:70], "little"),
@@ -76,11 +84,10 @@ class PeImage:
             security_entry_offset=optional_at + security,
             certificate_table=table,
             size=size,
+            headers_size=int.from_bytes(optional[60:64], "little"),
+            sections=reader.sections(sections_at, section_count, table[0] or size),
+            source=source,
         )
-        headers_end = optional_at + optional_size + _SECTION * section_count
-        reader.certificate_table(image, headers_end)
-        reader.sections(image, optional_at + optional_size, section_count)
-        return image
 
     @property
     def body_size(self) -> int:
@@ -105,32 +112,35 @@ class _Reader:
             raise ParseError("the image is truncated", source=self._source, offset=at, field=field)
         return taken
 
-    def certificate_table(self, image: PeImage, headers_end: int) -> None:
-        offset, size = image.certificate_table
+    def certificate_table(self, table: tuple[int, int], where: int, headers_end: int) -> None:
+        offset, size = table
         if (offset, size) == (0, 0):
             return
-        where, field = image.security_entry_offset, "certificate table"
-        if offset % 8 or offset < headers_end or size < 8 or offset + size > image.size:
-            message = f"{size} bytes at {offset:#x} is no place for it in a file of {image.size} bytes"
+        field = "certificate table"
+        if offset % 8 or offset < headers_end or size < 8 or offset + size > self._size:
+            message = f"{size} bytes at {offset:#x} is no place for it in a file of {self._size} bytes"
             raise ParseError(message, source=self._source, offset=where, field=field)
-        rest = image.size - offset - size
+        rest = self._size - offset - size
         # What follows the table would belong to no digest.
         if rest >= 8 or self.take(offset + size, rest, field).strip(b"\0"):
             raise ParseError(
                 "bytes follow the certificate table", source=self._source, offset=offset + size, field=field
             )
 
-    def sections(self, image: PeImage, table_at: int, count: int) -> None:
+    def sections(self, table_at: int, count: int, body_size: int) -> tuple[tuple[int, int], ...]:
         """Each section must lie before the certificate table: what lies in the table is executed but not digested."""
         table = self.take(table_at, _SECTION * count, "section table")
+        found: list[tuple[int, int]] = []
         for index in range(count):
             name = table[_SECTION * index : _SECTION * index + 8].rstrip(b"\0").decode("ascii", "replace")
             size, start = struct.unpack_from("<II", table, _SECTION * index + 16)
-            if start and start + size > image.body_size:
-                message = f"the section {name!r} ends at {start + size:#x}, the image at {image.body_size:#x}"
+            if start and start + size > body_size:
+                message = f"the section {name!r} ends at {start + size:#x}, the image at {body_size:#x}"
                 raise ParseError(
                     message, source=self._source, offset=table_at + _SECTION * index, field="SizeOfRawData"
                 )
+            found.append((start, size))
+        return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +169,7 @@ class PeMeasure:
 
     digests: dict[str, bytes]
     layout: PeLayout
+    page_hashes: dict[str, bytes] = field(default_factory=dict)
 
     @property
     def checksum_base(self) -> int:
@@ -171,13 +182,17 @@ class PeMeasure:
         return self.layout.body_size
 
 
-def measure(stream: BinaryIO, image: PeImage, algorithms: Sequence[str] = ("sha1", "sha256")) -> PeMeasure:
+def measure(
+    stream: BinaryIO, image: PeImage, algorithms: Sequence[str] = ("sha1", "sha256"), *, pages: Sequence[str] = ()
+) -> PeMeasure:
     """Digest and sum the image in one pass, as a signer sees it: without certificate table, padded with zeros to eight
     bytes.
 
     ``digests`` leave out the CheckSum field and the security directory entry. ``checksum_base`` is the sum of the
-    16-bit little-endian words modulo 65535, those two fields counted as zero. ParseError when the stream ends early.
+    16-bit little-endian words modulo 65535, those two fields counted as zero. ``pages`` asks for page hashes by these
+    algorithms (drivers/page_hashes.py). ParseError when the stream ends early, or when the image has no page hashes.
     """
+    hasher = PageHasher(image.headers_size, image.sections, pages, source=image.source) if pages else None
     hashes = {name: hashlib.new(name, usedforsecurity=False) for name in algorithms}
     total = 0
     body = image.body_size
@@ -187,17 +202,22 @@ def measure(stream: BinaryIO, image: PeImage, algorithms: Sequence[str] = ("sha1
         (image.checksum_offset + 4, image.security_entry_offset),
         (image.security_entry_offset + 8, body),
     ):
+        at = start
         for chunk in _range(stream, start, end):
             for digest in hashes.values():
                 digest.update(chunk)
+            if hasher is not None:
+                hasher.update(at, chunk)
+            at += len(chunk)
             # 65536 is 1 modulo 65535: whole runs of words add up as big integers, and one division at the end is
             # enough.
-            for at in range(0, len(chunk), _RUN):
-                total += int.from_bytes(chunk[at : at + _RUN], "little")
+            for run in range(0, len(chunk), _RUN):
+                total += int.from_bytes(chunk[run : run + _RUN], "little")
     for digest in hashes.values():
         digest.update(bytes(-body % 8))
     layout = PeLayout(image.checksum_offset, image.security_entry_offset, body, total % 0xFFFF)
-    return PeMeasure({name: digest.digest() for name, digest in hashes.items()}, layout)
+    digests = {name: digest.digest() for name, digest in hashes.items()}
+    return PeMeasure(digests, layout, hasher.lists() if hasher is not None else {})
 
 
 def authenticode_digests(
@@ -205,6 +225,11 @@ def authenticode_digests(
 ) -> dict[str, bytes]:
     """The Authenticode digests alone; see ``measure``."""
     return measure(stream, image, algorithms).digests
+
+
+def page_hashes(stream: BinaryIO, image: PeImage, algorithm: str = "sha256") -> bytes:
+    """The page hashes alone, as signatures and catalogs hold them; see ``measure`` and drivers/page_hashes.py."""
+    return measure(stream, image, (), pages=(algorithm,)).page_hashes[algorithm]
 
 
 def checksum_base(stream: BinaryIO, image: PeImage) -> int:

@@ -22,6 +22,7 @@ import traceback
 from collections.abc import Callable
 from typing import BinaryIO, NoReturn, TypeAlias
 
+from hwdash.drivers import libmspack
 from hwdash.drivers.errors import DriversError, LimitExceeded, ParseError, VerificationError
 from hwdash.pipeline.confinement import IsolationUnavailable, confine
 
@@ -42,6 +43,7 @@ def main() -> NoReturn:
     answers = os.dup(1)
     os.dup2(2, 1)
     requests = open(0, "rb", closefd=False)  # noqa: SIM115  never closed: its end tells of the parent's death
+    libmspack.load()  # while it can still be looked for
     try:
         confine(**json.loads(requests.readline()))
     except IsolationUnavailable as error:

@@ -1,26 +1,23 @@
-"""What is done with the bytes of a package. Every function here runs in the bounded child process (pipeline/child.py)
-and nowhere else.
+"""What is done with the bytes of a package. In the service every function here runs in the bounded child process
+(pipeline/child.py) and nowhere else; `hwdash package check` runs the same ones on a developer's own package.
 
-They take and return JSON: findings, metadata, digests and offsets.
+They take and return JSON: findings, metadata, digests and offsets. All take ``package``, the paths of the package's
+segments, and ``name``, what it is called in messages.
 """
 
 import hashlib
-import io
 import os
 import re
 import uuid
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
+from datetime import date
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from hwdash.drivers.authenticode import verify_cabinet
-from hwdash.drivers.cab import Cabinet, CabinetLimits
+from hwdash.drivers.cab import CabinetLimits
 from hwdash.drivers.errors import DriversError, ParseError
 from hwdash.drivers.findings import Finding
 from hwdash.drivers.inf.document import MAX_BYTES, Inf
@@ -28,76 +25,107 @@ from hwdash.drivers.inf.metadata import driver_metadata
 from hwdash.drivers.inf.models import devices_for, manufacturers
 from hwdash.drivers.inf.verify import syntax_error, verify
 from hwdash.drivers.package import (
+    Kind,
     check_architectures,
     check_inf_references,
     check_layout,
     driver_folders,
     unsafe_path_reason,
 )
-from hwdash.drivers.pe import PeImage, measure
-from hwdash.storage.blobs import BlobReader, Segment
+from hwdash.drivers.package_contents import DriverFolder, check_contents
+from hwdash.drivers.universal import universal_report
+from hwdash.pipeline.inf_policy import SERVICE_MODE, as_the_service_judges, is_declarative
+from hwdash.pipeline.package_source import FORM_OF, PackageSource, opened
+from hwdash.pipeline.unpacking import Measured, unpack
 from hwdash.vocabulary import OperatingSystem, operating_system
 
 LIMITS = CabinetLimits()
 # Bundle ids are GUIDs (contract/api.md 1.5), the same in every run over the same package.
 BUNDLES = uuid.UUID("6f1d0bde-1f0c-4a35-9d5e-0a3c0a5b7f21")
-# Files that Windows loads as code: one of these that is not a sound PE file is an error, any other file may hold what
-# it likes.
-PE_SUFFIXES = (".sys", ".dll", ".exe", ".ocx", ".cpl", ".efi", ".drv")
+UNREADABLE_INFS = frozenset({"inf.1002", "package.inf-unreadable"})
+"""The rules of an INF that `prepare` cannot read."""
 CATALOG_NAME = re.compile(r"[^/\\]+\.cat", re.IGNORECASE)
-# What the declarative mode alone asks for (facts/inf/infverif_codes.json): legacy ways to install that still install.
-DECLARATIVE_ONLY = frozenset(f"inf.{code}" for code in range(1300, 1310))
-WRITE_BATCH = 1 << 20
-READ_BATCH = 1 << 18
-# Files that wait to be measured while the next ones are unpacked.
-MEASURES_AHEAD = 64
-Measured: TypeAlias = tuple[dict[str, Any], Finding | None]
-
-
-def _open(arguments: dict[str, Any]) -> BinaryIO:
-    segments = [Segment(Path(path), Path(path).stat().st_size) for path in arguments["package"]]
-    return io.BufferedReader(BlobReader(segments), WRITE_BATCH)
 
 
 def inspect_package(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Open the cabinet, check its signature and its layout, extract nothing.
+    """Open the package, check its container, signature and layout; extract nothing.
 
-    Answers {"findings", "signer": {"thumbprint", "subject"} or absent, "digest" (hex SHA-256 that the signature
-    covers), "files", "bytes"}.
+    Further arguments: ``kind`` (drivers/package.py), and ``folder``, for a temporary file. Answers {"findings",
+    "signer": {"thumbprint", "subject"} or absent, "digest" (hex, of what the signature covers), "files", "bytes"}.
     """
-    name = arguments["name"]
-    with _open(arguments) as stream:
-        cabinet = Cabinet.open(stream, source=name)
-        cabinet.check_limits(LIMITS)
-        findings = check_layout([file.name for file in cabinet.files])
-        answer: dict[str, Any] = {
-            "files": len(cabinet.files),
-            "bytes": sum(file.size for file in cabinet.files),
-        }
-        try:
-            signature = verify_cabinet(stream, cabinet, source=name)
-        except DriversError as problem:
-            unsigned = cabinet.signature is None
-            findings.append(
-                Finding(
-                    rule="package.unsigned" if unsigned else "package.signature-invalid",
-                    level="error",
-                    message=f"SignatureValidationFailed: {getattr(problem, 'message', problem)}.",
-                    remedy="Sign the cabinet (SHA-256) with a certificate that is registered with the account: "
-                    "hwdash package sign."
-                    if unsigned
-                    else "Sign the cabinet anew, and do not change it afterwards.",
-                    file=name,
-                )
-            )
-        else:
-            answer["signer"] = {
-                "thumbprint": signature.signer.fingerprint(SHA256()).hex(),
-                "subject": _subject(signature.signer),
-            }
-            answer["digest"] = signature.digest.hex()
+    name, kind = arguments["name"], arguments["kind"]
+    answer: dict[str, Any] = {"files": 0, "bytes": 0}
+    try:
+        with opened([Path(each) for each in arguments["package"]], name, Path(arguments["folder"])) as source:
+            source.container.check_limits(LIMITS)
+            files = source.container.files
+            answer |= {"files": len(files), "bytes": sum(file.size for file in files)}
+            findings = [*_container(source, kind, name), *source.findings]
+            # An HLK package says itself that there is no driver in it.
+            if files or source.form != "HLK package":
+                findings += check_layout([file.name for file in files], kind)
+            findings += _signature(source, name, answer)
+    except ParseError as problem:
+        if problem.field != "zip64":
+            raise
+        findings = [_zip64(name)]
     answer["findings"] = [each.to_json() for each in findings]
     return answer
+
+
+def _container(source: PackageSource, kind: Kind, name: str) -> Iterator[Finding]:
+    wanted = FORM_OF[kind]
+    if source.form in (wanted, "folder"):
+        return
+    cabinet = wanted == "cabinet"
+    yield Finding(
+        rule="package.container",
+        level="error",
+        message=f"The package is a {source.form}; {'WHQL' if kind == 'whql' else kind} takes "
+        + ("a signed cabinet." if cabinet else "a signed package of the HLK or HCK (.hlkx, .hckx)."),
+        remedy="Make a cabinet of the driver folders with hwdash package build, and sign it."
+        if cabinet
+        else "Make and sign the package with HLK Studio, or create the product with testHarness Attestation.",
+        file=name,
+    )
+
+
+def _zip64(name: str) -> Finding:
+    return Finding(
+        rule="package.zip-large",
+        level="error",
+        message="The file uses Zip64, the form for zip files of more than 4 GB, which the Hardware dashboard refuses.",
+        remedy="Leave out what is not needed, and pack it anew without Zip64.",
+        file=name,
+    )
+
+
+def _signature(source: PackageSource, name: str, answer: dict[str, Any]) -> Iterator[Finding]:
+    """Add signer and digest to the answer, or say why there is none. Zip files and folders carry none."""
+    if source.form in ("zip file", "folder") or (source.form == "HLK package" and not source.is_signed):
+        return
+    try:
+        signature = source.verify()
+    except DriversError as problem:
+        unsigned = not source.is_signed
+        yield Finding(
+            rule="package.unsigned" if unsigned else "package.signature-invalid",
+            level="error",
+            message=f"SignatureValidationFailed: {getattr(problem, 'message', problem)}.",
+            remedy="Sign the cabinet (SHA-256) with a certificate that is registered with the account: "
+            "hwdash package sign."
+            if unsigned
+            else f"Sign the {source.form} anew, and do not change it afterwards.",
+            file=name,
+        )
+    else:
+        answer["signer"] = {
+            "thumbprint": signature.signer.fingerprint(SHA256()).hex(),
+            "subject": _subject(signature.signer),
+        }
+        # The signing record has room for a SHA-256; a longer digest is told by its own.
+        digest = signature.digest
+        answer["digest"] = digest.hex() if len(digest) == 32 else hashlib.sha256(digest).hexdigest()
 
 
 def _subject(certificate: x509.Certificate) -> str:
@@ -105,98 +133,58 @@ def _subject(certificate: x509.Certificate) -> str:
 
 
 def prepare(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Unpack the cabinet into ``folder``, measure every file, and read the INFs.
+    """Unpack the package into ``folder``, measure every file, and read the INFs.
 
-    Answers {"bundles", "metadata", "isExtension", "findings"}: see pipeline/preparation.py.
+    Further arguments: ``submission`` (its id), ``signatures`` (OS codes), ``kind``, and ``today``, an ISO date in UTC
+    or None. Answers {"bundles", "metadata", "isExtension", "universal", "findings"}: see pipeline/preparation.py.
     """
     folder = Path(arguments["folder"])
     findings: list[Finding] = []
-    measured: dict[str, dict[str, Any]] = {}
-    with _open(arguments) as stream:
-        cabinet = Cabinet.open(stream, source=arguments["name"])
-        cabinet.check_limits(LIMITS)
-        for facts, finding in _unpack(cabinet, folder):
-            measured[facts["path"]] = facts
-            findings += [finding] if finding else []
+    measured: dict[str, Measured] = {}
+    with opened([Path(each) for each in arguments["package"]], arguments["name"], folder) as source:
+        source.container.check_limits(LIMITS)
+        for file in unpack(source.container, folder):
+            measured[file.facts["path"]] = file
+            findings += file.findings
     systems = _systems(arguments["signatures"])
-    bundles, extension = [], False
+    bundles, driver_folders_read = [], []
     infs_of_bundles: dict[str, list[tuple[str, Inf]]] = {}
-    infs_of_folders: dict[str, list[Inf]] = {}
     for name, paths in sorted(driver_folders(list(measured)).items()):
         bundle_id = str(uuid.uuid5(BUNDLES, f"{arguments['submission']}/{name}"))
         infs: list[tuple[str, Inf]] = []
         for path in sorted(paths):
             if path.lower().endswith(".inf"):
                 try:
-                    infs.append((path.rsplit("/", 1)[-1], _read_inf(folder / measured[path]["stored"], path)))
+                    infs.append((path.rsplit("/", 1)[-1], read_inf(folder / measured[path].facts["stored"], path)))
                 except DriversError as problem:
                     findings.append(_unreadable(problem, path))
         infs_of_bundles[bundle_id] = infs
-        infs_of_folders[name] = [inf for _, inf in infs]
-        extension = extension or any(inf.version.is_extension for _, inf in infs)
+        binaries = [found for path in sorted(paths) if (found := measured[path].binary) is not None]
+        driver_folders_read.append(DriverFolder(name, sorted(paths), [inf for _, inf in infs], binaries))
         bundles.append(
             {
                 "id": bundle_id,
                 "folder": name,
-                "files": [measured[path] for path in sorted(paths)],
+                "files": [measured[path].facts for path in sorted(paths)],
                 "catalogs": _catalog_names(name, infs, findings),
                 "hardwareIds": _hardware_ids(infs, systems),
             }
         )
-    findings += check_architectures(infs_of_folders)
+    findings += check_architectures({each.name: each.infs for each in driver_folders_read})
+    today = date.fromisoformat(arguments["today"]) if arguments["today"] else None
+    findings += check_contents(driver_folders_read, arguments["kind"], today)
     return {
         "bundles": bundles,
         "metadata": driver_metadata(infs_of_bundles, systems),
-        "isExtension": extension,
+        "isExtension": any(inf.version.is_extension for each in driver_folders_read for inf in each.infs),
+        "universal": _universal([measured[path] for path in sorted(measured)]),
         "findings": [each.to_json() for each in findings],
     }
 
 
-def _unpack(cabinet: Cabinet, folder: Path) -> Iterator[Measured]:
-    """Write every file of the cabinet, and measure it beside: both spend their time outside of Python's lock."""
-    pending: deque[Future[Measured]] = deque()
-    with ThreadPoolExecutor(1) as beside:
-        for number, (file, pieces) in enumerate(cabinet.extract()):
-            stored = f"{number:06}"
-            with (folder / stored).open("wb", buffering=WRITE_BATCH) as out:
-                out.writelines(pieces)
-            pending.append(beside.submit(_measure, folder, stored, file.name.replace("\\", "/")))
-            if len(pending) > MEASURES_AHEAD:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
-
-
-def _measure(folder: Path, stored: str, path: str) -> Measured:
-    """{"path", "stored", "size", "sha1", "sha256", "layout"}; of a PE file the digests are Authenticode's."""
-    with (folder / stored).open("rb") as stream:
-        facts: dict[str, Any] = {"path": path, "stored": stored, "size": os.fstat(stream.fileno()).st_size}
-        why = "it does not begin with MZ"
-        if stream.read(2) == b"MZ":
-            try:
-                found = measure(stream, PeImage.open(stream, source=path))
-            except DriversError as problem:
-                why = getattr(problem, "message", str(problem))
-            else:
-                digests = {name: digest.hex() for name, digest in found.digests.items()}
-                return facts | digests | {"layout": found.layout.to_json()}, None
-        sha1, sha256 = hashlib.sha1(usedforsecurity=False), hashlib.sha256()
-        stream.seek(0)
-        while chunk := stream.read(READ_BATCH):
-            sha1.update(chunk)
-            sha256.update(chunk)
-    facts |= {"sha1": sha1.hexdigest(), "sha256": sha256.hexdigest(), "layout": None}
-    return facts, _not_pe(path, why) if path.lower().endswith(PE_SUFFIXES) else None
-
-
-def _not_pe(path: str, why: str) -> Finding:
-    return Finding(
-        rule="package.not-a-pe-file",
-        level="error",
-        message=f"The file is named like an executable but is not a sound PE file: {why}.",
-        remedy="Put the linker's output into the package, unchanged.",
-        file=path,
-    )
+def _universal(files: Sequence[Measured]) -> dict[str, Any]:
+    unreadable = [file.facts["path"] for file in files if file.binary is not None and file.imports is None]
+    return universal_report([file.imports for file in files if file.imports is not None], unreadable)
 
 
 def _unreadable(problem: DriversError, path: str) -> Finding:
@@ -211,7 +199,8 @@ def _unreadable(problem: DriversError, path: str) -> Finding:
     )
 
 
-def _read_inf(stored: Path, path: str) -> Inf:
+def read_inf(stored: Path, path: str) -> Inf:
+    """The INF that was unpacked as ``stored``. Raises ParseError and LimitExceeded."""
     with stored.open("rb") as stream:
         # One byte too many is enough for the parser to refuse the file by its size.
         return Inf.parse(stream.read(min(os.fstat(stream.fileno()).st_size, MAX_BYTES + 1)), source=path)
@@ -225,10 +214,12 @@ def _catalog_names(folder: str, infs: Sequence[tuple[str, Inf]], findings: list[
     """The catalogs that the INFs of a folder ask for, each once; an INF that names none gets one of its own name."""
     names: dict[str, str] = {}
     for file, inf in infs:
-        named = [name for name in inf.version.catalog_files.values() if name]
-        for name in named or [f"{file.rsplit('.', 1)[0]}.cat"]:
+        named = {key: name for key, name in inf.version.catalog_files.items() if name}
+        for decoration, name in named.items() or [("", f"{file.rsplit('.', 1)[0]}.cat")]:
             if CATALOG_NAME.fullmatch(name) is None or unsafe_path_reason(name) is not None:
-                findings.append(_no_catalog_name(f"{folder}/{file}", name, inf.version.line))
+                entry = inf.first("Version", f"CatalogFile{decoration}")
+                line = entry.line if entry is not None else inf.version.line
+                findings.append(_no_catalog_name(f"{folder}/{file}", name, line))
             else:
                 names.setdefault(name.casefold(), name)
     return list(names.values())
@@ -254,16 +245,13 @@ def _hardware_ids(infs: Sequence[tuple[str, Inf]], systems: Sequence[OperatingSy
     return list(ids)
 
 
-def _judgement(finding: Finding) -> Finding:
-    """An INF that is not declarative costs the package that verdict, not its signature."""
-    if finding.level != "error" or finding.rule not in DECLARATIVE_ONLY:
-        return finding
-    return replace(finding, level="warning", message=f"{finding.message} (The package is not declarative.)")
-
-
 def check_infs(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Judge the INFs and what they name. Answers {"findings", "isDeclarative", "hasDevices"}."""
-    folder = Path(arguments["folder"])
+    """Judge the INFs and what they name.
+
+    Further arguments: ``folder``, and ``bundles`` as ``prepare`` answers them; ``mode`` is the service's own unless a
+    developer asks for another. Answers {"findings", "isDeclarative", "hasDevices"}.
+    """
+    folder, mode = Path(arguments["folder"]), arguments.get("mode", SERVICE_MODE)
     findings: list[Finding] = []
     declarative, devices = True, False
     for bundle in arguments["bundles"]:
@@ -271,11 +259,15 @@ def check_infs(arguments: dict[str, Any]) -> dict[str, Any]:
         for file in bundle["files"]:
             if not file["path"].lower().endswith(".inf"):
                 continue
-            inf = _read_inf(folder / file["stored"], file["path"])
-            judged = verify(inf, mode="declarative")
-            declarative = declarative and not any(each.level == "error" for each in judged)
+            inf = read_inf(folder / file["stored"], file["path"])
+            judged = verify(inf, mode=SERVICE_MODE)
+            declarative = declarative and is_declarative(judged)
             devices = devices or bool(manufacturers(inf))
-            findings += [_judgement(each) for each in judged] + check_inf_references(inf, inside)
+            if mode == SERVICE_MODE:
+                findings += map(as_the_service_judges, judged)
+            else:
+                findings += verify(inf, mode=mode)
+            findings += check_inf_references(inf, inside)
     return {
         "findings": [each.to_json() for each in findings],
         "isDeclarative": declarative,

@@ -1,32 +1,31 @@
 """packageInfoValidation: is this a package, whose is it, and is it laid out as asked?
 
-Opens the cabinet, checks its signature against the account's registered certificates and the layout rules. All findings
-at once.
+Opens the cabinet or HLK package, checks its signature against the account's registered certificates, and the layout
+rules. All findings at once.
 """
 
 from hwdash.drivers.findings import Finding
+from hwdash.drivers.package import Kind
+from hwdash.drivers.package_contents import check_signatures
 from hwdash.pipeline.work import Done, StepFailed, Work, refuse_errors
-from hwdash.vocabulary import operating_system
 
 
 def run(work: Work) -> Done:
     """Result: {"signer", "signerSubject", "packageDigest" (hex SHA-256), "files", "bytes", "findings"}."""
-    if work.test_harness != "attestation" and not work.attributes.get("isTestSign"):
-        raise StepFailed(
-            [
-                f"ERROR package.kind in {work.package_name}: packages of the {work.test_harness.upper()} (.hlkx, .hckx)"
-                " cannot be read by this release. Create the product with testHarness Attestation and upload a signed "
-                "cabinet."
-            ]
-        )
+    folder = work.fresh_folder("opened")
     try:
-        inspected = work.in_child("inspection:inspect_package", {})
+        inspected = work.in_child(
+            "inspection:inspect_package", {"kind": package_kind(work), "folder": str(folder)}, writable=[folder]
+        )
     except StepFailed as unreadable:
-        known_without_it = [*_certificate_findings(work, None), *_signature_findings(work)]
+        known_without_it = [
+            *_certificate_findings(work, None),
+            *check_signatures(work.attributes["requestedSignatures"], package_kind(work)),
+        ]
         raise StepFailed([*unreadable.messages, *map(str, known_without_it)]) from unreadable
     findings = [Finding.from_json(each) for each in inspected["findings"]]
     findings += _certificate_findings(work, inspected.get("signer"))
-    findings += _signature_findings(work)
+    findings += check_signatures(work.attributes["requestedSignatures"], package_kind(work))
     refuse_errors(findings)
     return Done(
         {
@@ -38,6 +37,11 @@ def run(work: Work) -> Done:
             "findings": [each.to_json() for each in findings],
         }
     )
+
+
+def package_kind(work: Work) -> Kind:
+    """What the package was submitted for. A test signature needs no results of the HLK (contract/dashboard.md 69)."""
+    return "attestation" if work.test_harness == "attestation" or work.attributes.get("isTestSign") else "whql"
 
 
 def _certificate_findings(work: Work, signer: dict[str, str] | None) -> list[Finding]:
@@ -78,21 +82,3 @@ def _certificate_findings(work: Work, signer: dict[str, str] | None) -> list[Fin
             )
         )
     return findings
-
-
-def _signature_findings(work: Work) -> list[Finding]:
-    """dashboard.md 50: attestation is for Windows 10 and later clients."""
-    refused = []
-    for code in work.attributes["requestedSignatures"]:
-        known = operating_system(code)
-        if known is not None and (known.major < 10 or known.server):
-            refused.append(code)
-    return [
-        Finding(
-            rule="package.signature-not-attested",
-            level="error",
-            message=f"{code} cannot be had by attestation: it signs for Windows 10 and later clients only.",
-            remedy="Create a product that requests client signatures of Windows 10 or later.",
-        )
-        for code in refused
-    ]

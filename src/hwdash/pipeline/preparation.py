@@ -4,13 +4,15 @@ The child process that does it has read a stranger's bytes: its answer is checke
 write archives by it.
 """
 
-from typing import Annotated, Any
+from datetime import UTC
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
 
 from hwdash.drivers.findings import Finding
 from hwdash.drivers.package import unsafe_path_reason
 from hwdash.drivers.pe import PeLayout
+from hwdash.pipeline.package_info_validation import package_kind
 from hwdash.pipeline.work import Done, Work, refuse_errors
 
 
@@ -56,15 +58,36 @@ class _Bundle(_Checked):
     hardwareIds: list[str]
 
 
+class _Module(_Checked):
+    name: str
+    kind: Literal["apiSet", "kernel", "dll"]
+    functions: Annotated[int, Field(ge=0)]
+    delayed: bool
+
+
+class _Binary(_Checked):
+    path: str
+    machine: str
+    modules: list[_Module]
+
+
+class _Universal(_Checked):
+    verdict: Literal["no", "unknown", "notApplicable"]
+    reason: str
+    binaries: list[_Binary]
+
+
 class _Prepared(_Checked):
     bundles: list[_Bundle]
     metadata: dict[str, Any]
     isExtension: bool
+    universal: _Universal
     findings: list[dict[str, Any]]
 
 
 def run(work: Work) -> Done:
-    """Result: {"folder", "bundles": [{"id", "folder", "files", "catalogs", "hardwareIds"}], "metadata", "findings"}.
+    """Result: {"folder", "bundles": [{"id", "folder", "files", "catalogs", "hardwareIds"}], "metadata", "universal",
+    "findings"}; "universal" is the report of drivers/universal.py.
 
     A file is {"path", "stored" (its name in the workspace folder), "size", "sha1", "sha256" (hex; of a PE file the
     Authenticode digests), "layout" (of a PE file, see drivers/pe.py; else null)}.
@@ -76,13 +99,15 @@ def run(work: Work) -> Done:
             "folder": str(folder),
             "submission": work.submission_id,
             "signatures": work.attributes["requestedSignatures"],
+            "kind": package_kind(work),
+            "today": work.now.astimezone(UTC).date().isoformat(),
         },
         writable=[folder],
     )
     prepared = checked(answer)
     refuse_errors([Finding.from_json(each) for each in prepared["findings"]])
     return Done(
-        {"folder": folder.name, **{name: prepared[name] for name in ("bundles", "metadata", "findings")}},
+        {"folder": folder.name, **{name: prepared[name] for name in ("bundles", "metadata", "universal", "findings")}},
         changes={"is_extension_inf": prepared["isExtension"]},
     )
 

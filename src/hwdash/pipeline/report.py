@@ -4,6 +4,7 @@ import html
 from datetime import datetime
 from typing import Any
 
+from hwdash.pipeline.package_info_validation import package_kind
 from hwdash.pipeline.work import Work, package_name, result_blob_key
 from hwdash.storage.blobs import BlobStore
 
@@ -29,11 +30,12 @@ def certification_report(work: Work) -> str:
         ("Submission id", work.submission_id),
         ("Program", work.test_harness),
         ("Requested signatures", ", ".join(work.attributes["requestedSignatures"])),
+        *_test_results(work),
         ("Package signed by", results["packageInfoValidation"]["signerSubject"]),
         ("Package digest (SHA-256)", results["packageInfoValidation"]["packageDigest"]),
         ("Scanned by", _scan_line(results["scanning"])),
         ("Declarative INF", "yes" if results["validation"]["isDeclarative"] else "no"),
-        ("Universal", "not judged: the list of permitted APIs ships with Microsoft's kit only"),
+        ("Universal", _universal_line(results["preparation"]["universal"])),
         ("Manual review", results["manualReview"]["decision"]),
         ("Signed as", f"{results['signing']['identity']}, certificate SHA-256 {results['signing']['certificate']}"),
         ("Catalogs", ", ".join(each["path"] for each in results["catalogCreation"]["catalogs"])),
@@ -52,7 +54,8 @@ def certification_report(work: Work) -> str:
         f"<title>Certification report {work.submission_id}</title>"
         f"<style>{STYLE}</style>"
         f"<h1>Certification report</h1><p><strong>{_text(WORTH)}</strong></p><table>{body}</table>"
-        f"<h2>Warnings</h2><ul>{warnings}</ul></html>\n"
+        f"<h2>Warnings</h2><ul>{warnings}</ul>"
+        f"<h2>What the binaries import</h2>{_imports(results['preparation']['universal'])}</html>\n"
     )
 
 
@@ -68,6 +71,39 @@ def publish_error_report(
     text = "\n".join([head, "", *messages, ""])
     blobs.put_file(key, [text.encode()], name=name, content_type="text/plain; charset=utf-8")
     return ERROR_REPORT, key, name
+
+
+def _test_results(work: Work) -> list[tuple[str, str]]:
+    if package_kind(work) != "whql":
+        return []
+    return [("Test results", "not judged: the form in which the HLK stores them is not documented")]
+
+
+BINARIES_SHOWN = 200
+
+
+def _universal_line(universal: dict[str, Any]) -> str:
+    verdict = {"notApplicable": "not applicable"}.get(universal["verdict"], universal["verdict"])
+    return f"{verdict}. {universal['reason']}"
+
+
+def _imports(universal: dict[str, Any]) -> str:
+    """The imports of each binary, which a person can hold against Microsoft's list."""
+    binaries = universal["binaries"]
+    rows = [
+        f"<tr><th scope=row>{_text(each['path'])} ({_text(each['machine'])})</th><td>"
+        + (", ".join(_text(module_line(module)) for module in each["modules"]) or "nothing")
+        + "</td></tr>"
+        for each in binaries[:BINARIES_SHOWN]
+    ]
+    more = len(binaries) - BINARIES_SHOWN
+    return f"<table>{''.join(rows)}</table>" + (f"<p>and {more} more binaries</p>" if more > 0 else "")
+
+
+def module_line(module: dict[str, Any]) -> str:
+    """A module of drivers/universal.py's report, for people: ``ntoskrnl.exe (kernel): 20``."""
+    what = {"apiSet": " (API set)", "kernel": " (kernel)", "dll": ""}[module["kind"]]
+    return f"{module['name']}{what}: {module['functions']}{' delayed' if module['delayed'] else ''}"
 
 
 def _scan_line(scan: dict[str, Any]) -> str:

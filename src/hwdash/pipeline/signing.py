@@ -1,10 +1,15 @@
 """signing: every catalog and every PE file gets a signature from the signer's process, which sees digests only.
 
-The signatures are kept beside the files: finalizeIngestion puts them in place while it writes the signed package.
+The signatures are kept beside the files: finalizeIngestion puts them in place while it writes the signed package. Each
+carries a timestamp of the time when the step was first begun: a run after a crash makes the same bytes again.
 """
 
 import hashlib
 import json
+import os
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
 
 from hwdash.drivers.authenticode import SPC_INDIRECT_DATA, content_digest, signed_data, spc_pe_image_data
 from hwdash.drivers.catalog import CATALOG_CONTENT_TYPE
@@ -14,12 +19,12 @@ from hwdash.signing.signer import SigningRecord, SigningRequest
 
 
 def run(work: Work) -> Done:
-    """Result: {"folder", "identity", "certificate" (SHA-256 of the leaf), "catalogs": [...], "files": [...]}.
+    """Result: {"folder", "identity", "certificate" (SHA-256 of the leaf), "when", "catalogs": [...], "files": [...]}.
 
     Each of the two lists holds {"path", "stored", "signature" (SHA-256 of what was written)}.
     """
     folder = work.fresh_folder("signed")
-    identity = _identity(work)
+    identity, when = _identity(work), _first_begun(work, folder)
     record = SigningRecord(
         submission_id=work.submission_id,
         product_id=work.product_id,
@@ -40,6 +45,7 @@ def run(work: Work) -> Done:
             content_digest=content_digest(content),
             program_name=work.account_name,
             url=work.resources.settings.signature_url,
+            when=when,
             record=record,
         )
         try:
@@ -53,6 +59,7 @@ def run(work: Work) -> Done:
             certificates=signed.chain,
             attributes=signed.attributes,
             signature=signed.signature,
+            timestamp=signed.timestamp,
         )
 
     def keep(name: str, path: str, signature: bytes) -> dict[str, str]:
@@ -79,8 +86,27 @@ def run(work: Work) -> Done:
         if file["layout"] is not None
     ]
     return Done(
-        {"folder": folder.name, "identity": identity, "certificate": leaf, "catalogs": catalogs, "files": files}
+        {
+            "folder": folder.name,
+            "identity": identity,
+            "certificate": leaf,
+            "when": when.isoformat(),
+            "catalogs": catalogs,
+            "files": files,
+        }
     )
+
+
+def _first_begun(work: Work, folder: Path) -> datetime:
+    """The time of this run, or of the first one that came so far: a file in the workspace keeps it."""
+    kept, own = work.workspace / "signing-begun", folder / "when"
+    with own.open("w") as stream:
+        stream.write(work.now.isoformat())
+        stream.flush()
+        os.fsync(stream.fileno())  # the link must not outlive its content
+    with suppress(FileExistsError):
+        os.link(own, kept)
+    return datetime.fromisoformat(kept.read_text())
 
 
 def _identity(work: Work) -> str:

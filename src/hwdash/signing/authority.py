@@ -3,6 +3,7 @@
     hwdash Root CA, 20 years
       hwdash Issuing CA, 10 years, may not issue further CAs
         one certificate for each signing identity, 3 years
+        hwdash timestamp authority, 3 years
     hwdash TLS CA, 10 years, held to the hosts it was made for
       hwdash server, 397 days
 
@@ -14,11 +15,13 @@ The four signing identities (contract/dashboard.md 72) have keys of their own, s
                  for a released one, and a timestamp does not make it outlive its certificate
     flight       codeSigning, Preview Build Signing, Lifetime Signing: Windows' own EKU for preview builds
 
+The timestamp authority (RFC 3161) has the usage timeStamping alone, marked critical; it signs no files.
+
 None of this is Microsoft's, and the names say so. Windows with Secure Boot does not load new kernel drivers for these
 signatures unless the machine's own policy trusts this root.
 
-In the key folder: ``root``, ``issuing`` and one file an identity; in the TLS folder ``tls-ca`` and ``tls-server``
-(signing/keys.py). Every time is passed in, aware and in UTC.
+In the key folder: ``root``, ``issuing``, one file an identity, and ``timestamp``; in the TLS folder ``tls-ca`` and
+``tls-server`` (signing/keys.py). Every time is passed in, aware and in UTC.
 """
 
 import ipaddress
@@ -54,6 +57,7 @@ EXTENDED_KEY_USAGE: dict[str, tuple[ObjectIdentifier, ...]] = {
     "flight": (ExtendedKeyUsageOID.CODE_SIGNING, PREVIEW_BUILD_SIGNING, LIFETIME_SIGNING),
 }
 IDENTITIES = tuple(EXTENDED_KEY_USAGE)
+TIMESTAMP_AUTHORITY = "timestamp"
 
 EV_CODE_SIGNING_POLICY = ObjectIdentifier("2.23.140.1.3")
 
@@ -84,9 +88,9 @@ class TlsFiles:
 
 
 def ensure_authority(keys: KeyFolder, now: datetime, *, key_size: int = RSA_BITS) -> None:
-    """Make what is missing of root, issuing CA and identities, and renew what ends within 30 days. Safe to repeat.
+    """Make what is missing of root, issuing CA, identities and timestamp authority; renew what ends within 30 days.
 
-    The root is never replaced: machines trust it. Raises KeysError, also when the root has ended.
+    Safe to repeat. The root is never replaced: machines trust it. Raises KeysError, also when the root has ended.
     """
     with keys.locked():
         if keys.has("root") and not _lasts(keys, "root", now, _RENEWAL):
@@ -94,7 +98,8 @@ def ensure_authority(keys: KeyFolder, now: datetime, *, key_size: int = RSA_BITS
                 f"the root certificate {keys.file('root')} ends within {_RENEWAL.days} days: "
                 "move the key folder away, make a new authority and have it trusted on each machine"
             )
-        due = [name for name in IDENTITIES if not _lasts(keys, name, now, _RENEWAL)]
+        leaves = (*IDENTITIES, TIMESTAMP_AUTHORITY)
+        due = [name for name in leaves if not _lasts(keys, name, now, _RENEWAL)]
         if due and not _lasts(keys, "issuing", now, _IDENTITY_LIFE):
             due.insert(0, "issuing")
         if due and not keys.has("root"):
@@ -114,11 +119,20 @@ def ensure_authority(keys: KeyFolder, now: datetime, *, key_size: int = RSA_BITS
         if due:
             issuing = keys.read("issuing")
             for name in due:
-                if name in EXTENDED_KEY_USAGE:
-                    extensions = _leaf_extensions(EXTENDED_KEY_USAGE[name])
-                    subject = _name(f"hwdash {name} signing")
+                if name in leaves:
+                    if name == TIMESTAMP_AUTHORITY:
+                        extensions = _leaf_extensions([ExtendedKeyUsageOID.TIME_STAMPING], critical=True)
+                        subject = _name("hwdash timestamp authority")
+                    else:
+                        extensions = _leaf_extensions(EXTENDED_KEY_USAGE[name])
+                        subject = _name(f"hwdash {name} signing")
                     certificate = _issue(issuing, subject, made[name], now, _IDENTITY_LIFE, extensions=extensions)
                     keys.write(name, Credential(made[name], (certificate, *issuing.chain)))
+
+
+def has_signing_keys(keys: KeyFolder) -> bool:
+    """Whether the folder holds the keys that every version of hwdash makes: ``ensure_authority`` adds what is newer."""
+    return all(keys.has(name) for name in ("root", "issuing", *IDENTITIES))
 
 
 def ensure_tls(folder: KeyFolder, hosts: Sequence[str], now: datetime) -> TlsFiles:
@@ -209,11 +223,11 @@ def _ca_extensions(path_length: int | None) -> _Extensions:
     ]
 
 
-def _leaf_extensions(purposes: Sequence[ObjectIdentifier]) -> _Extensions:
+def _leaf_extensions(purposes: Sequence[ObjectIdentifier], *, critical: bool = False) -> _Extensions:
     return [
         (x509.BasicConstraints(ca=False, path_length=None), True),
         (_key_usage(signs=True, is_ca=False), True),
-        (x509.ExtendedKeyUsage(purposes), False),
+        (x509.ExtendedKeyUsage(purposes), critical),
     ]
 
 

@@ -4,6 +4,7 @@ SigningError
   KeysError          a key folder or a file in it cannot be used
   SigningRefused     the request may not be signed, now or later
   SignerUnavailable  the signer cannot answer now; the same request may succeed later
+  TimestampUnavailable  a timestamp authority gave no timestamp that counts
 """
 
 
@@ -25,3 +26,7 @@ class SigningRefused(SigningError):
 
 class SignerUnavailable(SigningError):
     """The signer's process cannot be started or died while it worked."""
+
+
+class TimestampUnavailable(SigningError):
+    """A timestamp authority could not be asked, or what it answered does not count."""

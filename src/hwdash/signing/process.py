@@ -26,7 +26,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from hwdash.clock import Clock, system_clock
-from hwdash.signing.authority import IDENTITIES
+from hwdash.signing.authority import IDENTITIES, ensure_authority, has_signing_keys
 from hwdash.signing.errors import KeysError, SignerUnavailable, SigningRefused
 from hwdash.signing.keys import KeyFolder
 from hwdash.signing.signer import LocalSigner, SignedAttributes, SigningRequest, parse_request, request_document
@@ -175,8 +175,10 @@ class _Child:
             raise SigningRefused(*answer["refused"])
         if "unavailable" in answer:
             raise SignerUnavailable(answer["unavailable"])
-        attributes, signature = base64.b64decode(answer["attributes"]), base64.b64decode(answer["signature"])
-        return SignedAttributes(attributes, signature, self.chains[str(document["identity"])])
+        attributes, signature, timestamp = (
+            base64.b64decode(answer[name]) for name in ("attributes", "signature", "timestamp")
+        )
+        return SignedAttributes(attributes, signature, self.chains[str(document["identity"])], timestamp)
 
     def _exchange(self, document: dict[str, Any]) -> dict[str, Any]:
         try:
@@ -251,18 +253,27 @@ def _answer(signer: LocalSigner, line: bytes) -> dict[str, object]:
     return {
         "attributes": base64.b64encode(signed.attributes).decode(),
         "signature": base64.b64encode(signed.signature).decode(),
+        "timestamp": base64.b64encode(signed.timestamp).decode(),
     }
 
 
 def serve(stream: BufferedRWPair, folder: Path, clock: Clock) -> None:
-    """Load the keys with the passphrase in the first line, then answer requests until the stream ends."""
+    """Load the keys with the passphrase in the first line, then answer requests until the stream ends.
+
+    What a newer version of hwdash needs beside the keys that are there is made first, and what ends is renewed.
+    """
     opening = json.loads(stream.readline(MAX_LINE))
     try:
-        signer = LocalSigner(KeyFolder(folder, base64.b64decode(opening["passphrase"])), clock)
+        keys = KeyFolder(folder, base64.b64decode(opening["passphrase"]))
+        if has_signing_keys(keys):
+            # A root that ends soon is no reason not to sign with what is valid.
+            with suppress(KeysError):
+                ensure_authority(keys, clock())
+        signer = LocalSigner(keys, clock)
     except (KeysError, SignerUnavailable) as error:
         _send(stream, {"failed": str(error)})
         return
-    del opening
+    del opening, keys
     _close_the_doors()
     chains = {name: [base64.b64encode(each).decode() for each in signer.chain(name)] for name in IDENTITIES}
     _send(stream, {"chains": chains, "root": signer.root_certificate_pem.decode()})

@@ -4,12 +4,16 @@ A ``Signer`` gets the digest of the content and the record of the steps that all
 refuses what the record does not allow, builds the signed attributes itself, and answers the same request with the same
 bytes: RSA PKCS#1 v1.5 is deterministic, and ECDSA draws its nonce as RFC 6979 says. So a request may be repeated after
 a crash.
+
+With each signature comes a timestamp of our own authority over it (ADR 0014). Its time is the request's, not the
+clock's, for the same reason.
 """
 
 import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Protocol
@@ -20,9 +24,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from hwdash.clock import Clock
 from hwdash.drivers.authenticode import signed_attributes
-from hwdash.signing.authority import IDENTITIES
+from hwdash.drivers.timestamp import timestamp_info, timestamp_token, token_attributes
+from hwdash.signing.authority import IDENTITIES, TIMESTAMP_AUTHORITY
 from hwdash.signing.errors import SignerUnavailable, SigningRefused
-from hwdash.signing.keys import Credential, KeyFolder
+from hwdash.signing.keys import Credential, KeyFolder, PrivateKey
 
 SPC_INDIRECT_DATA = "1.3.6.1.4.1.311.2.1.4"  # the content of a signed PE file or cabinet
 CERTIFICATE_TRUST_LIST = "1.3.6.1.4.1.311.10.1"  # the content of a catalog
@@ -30,10 +35,15 @@ CONTENT_TYPES = (SPC_INDIRECT_DATA, CERTIFICATE_TRUST_LIST)
 
 REQUIRED_STEPS = ("packageInfoValidation", "preparation", "scanning", "validation", "catalogCreation", "manualReview")
 
+# A policy of our own by UUID (ITU-T X.667): the time is that of the service's record; see ADR 0014.
+TIMESTAMP_POLICY = "2.25.43977335754199932897544398966426402977"
+
 LOG_FILE = "signatures.log"
 
 _MAX_PROGRAM_NAME = 256
 _MAX_URL = 2048
+# By so much the clock may have been set back since the request's time was taken.
+_CLOCK_TOLERANCE = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +66,18 @@ class SigningRequest:
     content_digest: bytes  # SHA-256, 32 bytes
     program_name: str  # the vendor's company
     url: str  # more information; empty: none
+    when: datetime  # aware; the time for the timestamp, the same when the request is repeated
     record: SigningRecord
 
 
 @dataclass(frozen=True, slots=True)
 class SignedAttributes:
-    """What goes into a SignerInfo: attributes (DER of a SET OF), the signature over them, certificates."""
+    """What goes into a SignerInfo: attributes (DER of a SET OF), the signature over them, certificates, timestamp."""
 
     attributes: bytes
     signature: bytes
     chain: tuple[bytes, ...]  # DER, leaf first, no root
+    timestamp: bytes  # an RFC 3161 token over the signature
 
 
 class Signer(Protocol):
@@ -106,6 +118,8 @@ def refusals(request: SigningRequest) -> list[str]:
         found.append(
             f"the URL must begin with https:// or http:// and have at most {_MAX_URL} printable ASCII characters"
         )
+    if request.when.tzinfo is None:
+        found.append("the request's time has no time zone")
     for name in ("submission_id", "product_id", "account_id"):
         if getattr(record, name) <= 0:
             found.append(f"the record's {name} must be more than 0, not {getattr(record, name)}")
@@ -131,10 +145,8 @@ class LocalSigner:
 
     def __init__(self, keys: KeyFolder, clock: Clock) -> None:
         self._credentials: dict[str, Credential] = {name: keys.read(name) for name in IDENTITIES}
-        self._chains = {
-            name: tuple(each.public_bytes(Encoding.DER) for each in credential.chain)
-            for name, credential in self._credentials.items()
-        }
+        self._chains = {name: _der(credential) for name, credential in self._credentials.items()}
+        self._authority = keys.read(TIMESTAMP_AUTHORITY)
         self._root_certificate_pem = keys.certificates("root")[0].public_bytes(Encoding.PEM)
         self._clock = clock
         self._log = _open_log(keys.path / LOG_FILE)
@@ -151,35 +163,58 @@ class LocalSigner:
         return self._chains[identity]
 
     def sign(self, request: SigningRequest) -> SignedAttributes:
-        """Sign. Raises SigningRefused; SignerUnavailable when the certificate has ended or the log is not writable."""
+        """Sign. Raises SigningRefused; SignerUnavailable when a certificate has ended or the log is not writable."""
         if reasons := refusals(request):
             raise SigningRefused(*reasons)
         credential = self._credentials[request.identity]
         now = self._clock()
-        if now > credential.certificate.not_valid_after_utc:
+        for name, each in ((request.identity, credential), (TIMESTAMP_AUTHORITY, self._authority)):
+            if now > each.certificate.not_valid_after_utc:
+                raise SignerUnavailable(f"the {name} certificate has ended: restart the service, which renews it")
+        if request.when > now + _CLOCK_TOLERANCE:
             raise SignerUnavailable(
-                f"the {request.identity} certificate has ended: restart the service, which renews it"
+                f"the request is of {request.when.isoformat()}, which is yet to come: set the clock"
             )
         attributes = signed_attributes(
             request.content_type, request.content_digest, program_name=request.program_name, url=request.url or None
         )
-        key = credential.key
-        if isinstance(key, rsa.RSAPrivateKey):
-            signature = key.sign(attributes, padding.PKCS1v15(), hashes.SHA256())
-        else:
-            signature = key.sign(attributes, ec.ECDSA(hashes.SHA256(), deterministic_signing=True))
+        signature = _sign(credential.key, attributes)
+        # A certificate may be younger than the request: one that was renewed meanwhile.
+        when = max(request.when, *(each.certificate.not_valid_before_utc for each in (credential, self._authority)))
+        timestamp = self._timestamp(signature, when)
         entry = {
             "time": now.isoformat(),
             "identity": request.identity,
             "certificateSha256": credential.certificate.fingerprint(hashes.SHA256()).hex(),
             "signatureSha256": sha256(signature).hexdigest(),
+            "timestampSha256": sha256(timestamp).hexdigest(),
             **request_document(request),
         }
         try:
             os.write(self._log, json.dumps(entry).encode() + b"\n")
         except OSError as error:
             raise SignerUnavailable(f"the log of signatures cannot be written: {error.strerror}") from error
-        return SignedAttributes(attributes, signature, self._chains[request.identity])
+        return SignedAttributes(attributes, signature, self._chains[request.identity], timestamp)
+
+    def _timestamp(self, signature: bytes, when: datetime) -> bytes:
+        """The token of this signature and this time: the same for the same, its serial number too."""
+        chain = _der(self._authority)
+        serial = int.from_bytes(sha256(chain[0] + when.isoformat().encode() + signature).digest()[:16], "big")
+        info = timestamp_info(signature, policy=TIMESTAMP_POLICY, serial=serial, when=when)
+        attributes = token_attributes(info, chain[0], when)
+        return timestamp_token(
+            info, certificates=chain, attributes=attributes, signature=_sign(self._authority.key, attributes)
+        )
+
+
+def _sign(key: PrivateKey, attributes: bytes) -> bytes:
+    if isinstance(key, rsa.RSAPrivateKey):
+        return key.sign(attributes, padding.PKCS1v15(), hashes.SHA256())
+    return key.sign(attributes, ec.ECDSA(hashes.SHA256(), deterministic_signing=True))
+
+
+def _der(credential: Credential) -> tuple[bytes, ...]:
+    return tuple(each.public_bytes(Encoding.DER) for each in credential.chain)
 
 
 def request_document(request: SigningRequest) -> dict[str, object]:
@@ -191,6 +226,7 @@ def request_document(request: SigningRequest) -> dict[str, object]:
         "contentDigest": request.content_digest.hex(),
         "programName": request.program_name,
         "url": request.url,
+        "when": request.when.isoformat(),
         "submissionId": record.submission_id,
         "productId": record.product_id,
         "accountId": record.account_id,
@@ -201,7 +237,7 @@ def request_document(request: SigningRequest) -> dict[str, object]:
 
 def parse_request(document: object) -> SigningRequest:
     """The request in a JSON document of request_document. Raises SigningRefused when it is none."""
-    texts = ("identity", "contentType", "contentDigest", "programName", "url", "packageSha256")
+    texts = ("identity", "contentType", "contentDigest", "programName", "url", "when", "packageSha256")
     numbers = ("submissionId", "productId", "accountId")
     if (
         not isinstance(document, dict)
@@ -216,12 +252,17 @@ def parse_request(document: object) -> SigningRequest:
         digest = bytes.fromhex(document["contentDigest"])
     except ValueError:
         raise SigningRefused("the content digest is not hex") from None
+    try:
+        when = datetime.fromisoformat(document["when"])
+    except ValueError:
+        raise SigningRefused("the request's time is none") from None
     return SigningRequest(
         identity=document["identity"],
         content_type=document["contentType"],
         content_digest=digest,
         program_name=document["programName"],
         url=document["url"],
+        when=when,
         record=SigningRecord(
             submission_id=document["submissionId"],
             product_id=document["productId"],

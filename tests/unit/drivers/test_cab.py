@@ -303,9 +303,11 @@ def test_a_wrong_header_is_refused_with_its_field(
 @pytest.mark.parametrize(
     ("damage", "field", "words"),
     [
-        (change(42, "<H", 3 | 21 << 8), "typeCompress", "LZX: rebuild the cabinet with MSZIP"),
-        (change(42, "<H", 2), "typeCompress", "Quantum: rebuild the cabinet with MSZIP"),
-        (change(42, "<H", 9), "typeCompress", "unknown"),
+        (change(42, "<H", 3 | 14 << 8), "typeCompress", r"LZX with a window of 2\*\*14 bytes"),
+        (change(42, "<H", 3 | 22 << 8), "typeCompress", r"LZX with a window of 2\*\*22 bytes"),
+        (change(42, "<H", 3 | 21 << 8), "ab", "the LZX block is damaged"),
+        (change(42, "<H", 2 | 9 << 8), "typeCompress", r"Quantum with a window of 2\*\*9 bytes"),
+        (change(42, "<H", 9), "typeCompress", r"an unknown method \(9\): rebuild the cabinet with MSZIP or LZX"),
         (change(42, "<H", 0), "cbUncomp", "bytes, not 32768"),
         (change_block(0, "<I", 1), "csum", "checksum is wrong"),
         (change_block(6, "<H", 0), "cbUncomp", "block of 0 bytes"),

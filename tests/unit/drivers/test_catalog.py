@@ -12,9 +12,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from authenticode_oracle import Signatory, compiled_driver, osslsigncode, sign_image, signatory
 from hwdash.drivers.asn1 import der
 from hwdash.drivers.authenticode import content_digest, signed_attributes, signed_data, spc_cabinet, verify_catalog
-from hwdash.drivers.catalog import CATALOG_CONTENT_TYPE, Catalog, CatalogMember, certificate_trust_list
+from hwdash.drivers.catalog import CATALOG_CONTENT_TYPE, Catalog, CatalogMember, certificate_trust_list, is_signed
 from hwdash.drivers.errors import DriversError, ParseError, VerificationError
-from hwdash.drivers.pe import PeImage, measure
+from hwdash.drivers.pe import PeImage, measure, page_hashes
 
 INF = b"[Version]\r\nSignature=$WINDOWS NT$\r\n"
 WHEN = datetime(2026, 11, 23, 12, 0, 1, tzinfo=UTC)
@@ -139,10 +139,11 @@ def test_names_are_listed_in_lower_case() -> None:
     assert [member.name for member in catalog.members] == ["sample.inf"]
 
 
-def test_files_of_equal_content_are_listed_once() -> None:
-    content = trust_list([flat_member("b.inf", INF), flat_member("a.inf", INF)])
-    catalog = Catalog.parse(signed(signatory(), content), source="x.cat")
-    assert catalog.members == (flat_member("a.inf", INF),)
+def test_files_of_equal_content_are_each_listed() -> None:
+    """The dashboard does so, even for one file of one name in two folders."""
+    twice = [flat_member("b.inf", INF), flat_member("a.inf", INF), flat_member("a.inf", INF)]
+    catalog = Catalog.parse(signed(signatory(), trust_list(twice)), source="x.cat")
+    assert catalog.members == tuple(sorted(twice, key=lambda member: member.name))
 
 
 def test_files_of_one_name_are_listed_by_each_digest() -> None:
@@ -164,6 +165,34 @@ def test_wrong_digests_and_ids_are_refused() -> None:
         trust_list([replace(members()[0], sha1=b"")])
     with pytest.raises(ValueError, match="16 bytes"):
         certificate_trust_list(members(), list_id=b"", when=WHEN, attributes=[])
+
+
+def test_an_attribute_of_a_member_and_page_hashes_stand_where_windows_looks(tmp_path: Path) -> None:
+    """facts/package-formats.md, "PE": moniker [1], class a6b586d5..., SHA-256 page hashes are 1.3.6.1.4.1.311.2.3.2."""
+    stream = io.BytesIO(compiled_driver())
+    pages = page_hashes(stream, PeImage.open(stream, source="sample.sys"))
+    member = replace(members()[0], attributes=(("PETrusted", "1"),), page_hashes=pages)
+    content = trust_list([member])
+    held = der.sequence(der.oid("1.3.6.1.4.1.311.2.3.2"), der.set_of(der.octet_string(pages)))
+    link = der.octet_string(bytes.fromhex("a6b586d5b4a12466ae05a217da8e60d6")) + der.octet_string(der.set_of(held))
+    assert content.count(der.explicit(1, link)) == 1, "only beside the SHA-256"
+    assert content.count(der.bmp_string("PETrusted")) == 2
+    raw = signed(signatory(), content)
+    assert Catalog.parse(raw, source="x.cat").members == (member,)
+    (tmp_path / "sample.cat").write_bytes(raw)
+    (tmp_path / "sample.sys").write_bytes(compiled_driver())
+    root, _, _ = signatory().files(tmp_path)
+    good, output = osslsigncode("verify", "-catalog", tmp_path / "sample.cat", "-CAfile", root, tmp_path / "sample.sys")
+    assert good, output
+
+
+def test_the_header_attribute_of_trusted_images_has_flags_of_its_own() -> None:
+    """As real catalogs with PETrusted members have it: 0x10001, not 0x10010001."""
+    content = certificate_trust_list(
+        members(), list_id=bytes(16), when=WHEN, attributes=[("PE", "TRUSTED"), ("OS", "7X64")]
+    )
+    assert der.bmp_string("PE") + der.integer(0x10001) in content
+    assert der.bmp_string("OS") + der.integer(0x10010001) in content
 
 
 def version_1(sha1: bytes, guid: str, identifier: bytes | None = None) -> bytes:
@@ -210,6 +239,47 @@ def test_version_1_catalogs_are_read(guid: str, is_pe: bool) -> None:
     assert catalog.attributes == (("OS", "7X64"),)
 
 
+def test_version_1_is_written_as_real_catalogs_have_it(tmp_path: Path) -> None:
+    """facts/package-formats.md, "Catalog": identifier, GUIDs, SHA-1 indirect data; osslsigncode finds the image."""
+    listed = [replace(each, sha256=b"") for each in members()]
+    content = certificate_trust_list(listed, list_id=bytes(16), when=WHEN, attributes=HEADER, version=1)
+    for member, guid, link in (
+        (listed[0], "{C689AAB8-8E78-11D0-8C47-00C04FC295EE}", "060a2b06010401823702010f300a030205a0a004a2028000"),
+        (listed[1], "{DE351A42-8E59-11D0-8C47-00C04FC295EE}", "060a2b060104018237020119a2028000"),
+    ):
+        assert der.octet_string(member.sha1.hex().upper().encode("utf-16-le") + b"\0\0") in content
+        assert der.sequence(der.bmp_string(guid), der.integer(0x200)) in content
+        info = der.sequence(der.sequence(der.oid("1.3.14.3.2.26"), der.null()), der.octet_string(member.sha1))
+        assert der.sequence(bytes.fromhex(link)) + info in content
+    raw = signed(signatory(), content)
+    catalog = Catalog.parse(raw, source="old.cat")
+    assert (catalog.version, catalog.attributes) == (1, tuple(HEADER))
+    assert catalog.members == tuple(sorted(listed, key=lambda member: member.name))
+    (tmp_path / "old.cat").write_bytes(raw)
+    (tmp_path / "sample.sys").write_bytes(compiled_driver())
+    root, _, _ = signatory().files(tmp_path)
+    good, output = osslsigncode("verify", "-catalog", tmp_path / "old.cat", "-CAfile", root, tmp_path / "sample.sys")
+    assert good, output
+
+
+def test_an_unsigned_catalog_is_told_from_a_signed_one() -> None:
+    """Inf2Cat's has no SignerInfo until signtool adds it."""
+    body = der.sequence(
+        der.integer(1),
+        der.set_of(),
+        der.sequence(der.oid(CATALOG_CONTENT_TYPE), der.explicit(0, trust_list())),
+        der.set_of(),
+    )
+    raw = der.sequence(der.oid("1.2.840.113549.1.7.2"), der.explicit(0, body))
+    assert not is_signed(raw, source="x.cat")
+    assert Catalog.parse(raw, source="x.cat", verify=False).members == tuple(
+        sorted(members(), key=lambda member: member.name)
+    )
+    assert is_signed(signed(signatory(), trust_list()), source="x.cat")
+    with pytest.raises(DriversError):
+        is_signed(b"MZ", source="x.cat")
+
+
 @pytest.mark.parametrize("identifier", [b"", b"x" * 19, "zz".encode("utf-16-le"), b"\xd8\xd8" * 20, b"\0\xd8" * 4])
 def test_identifiers_that_are_no_digests_are_refused(identifier: bytes) -> None:
     with pytest.raises(ParseError, match="neither a digest"):
@@ -250,12 +320,13 @@ def test_malformed_lists_are_refused() -> None:
     cases = [
         (good.replace(usage, usage[:-1] + b"\x09"), "not that of a catalog"),
         (good.replace(version, version[:-1] + b"\x09"), "no known catalog version"),
-        (der.null(), "CertificateTrustList"),
+        (der.null(), "not a (catalog|certificate trust list)"),
         (der.sequence(), "subjectUsage"),
     ]
     for content, words in cases:
-        with pytest.raises(ParseError, match=words):
-            Catalog.parse(signed(signatory(), content), source="x.cat")
+        for verify in (True, False):
+            with pytest.raises(ParseError, match=words):
+                Catalog.parse(signed(signatory(), content), source="x.cat", verify=verify)
 
 
 def test_every_truncation_of_a_list_is_a_clear_error() -> None:

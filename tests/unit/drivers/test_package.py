@@ -48,6 +48,45 @@ def test_each_rule_is_broken_by_one_name(extra: str, rule: str, level: str) -> N
     assert found[0].remedy
 
 
+@pytest.mark.parametrize("rule", ["nested-folder", "folder-name-characters", "inf-not-at-top", "inf-name-twice"])
+def test_what_no_document_says_is_marked(rule: str) -> None:
+    names = [*GOOD, "amd64\\sub\\echo.inf", "drv&co\\echo.inf"]
+    assert {finding.inferred for finding in check_layout(names) if finding.rule == f"package.{rule}"} == {True}
+
+
+@pytest.mark.parametrize(
+    ("extra", "expected"),
+    [
+        (["amd64\\sub\\other.inf"], {"package.nested-folder", "package.inf-not-at-top"}),
+        (["amd64\\sub\\ECHO.inf"], {"package.nested-folder", "package.inf-not-at-top", "package.inf-name-twice"}),
+        (["x86\\echo.inf", "x86\\echo.cat"], set()),
+    ],
+)
+def test_an_inf_below_the_top_of_its_folder_is_a_warning(extra: list[str], expected: set[str]) -> None:
+    assert rules([*GOOD, *extra]) == expected
+
+
+def test_packages_of_the_hlk_are_judged_by_names_and_paths_only() -> None:
+    long = "d/" + "a" * 157
+    assert check_layout(["root.txt", "drv&co/x/y.sys", long], "whql") == []
+    (finding,) = check_layout([long + "b"], "whql")
+    assert (finding.rule, finding.level, finding.inferred) == ("package.path-length", "warning", True)
+    assert finding.file == long + "b"
+    assert "160 characters" in finding.message
+    unsafe = check_layout(["d/../x.inf", "d/a", "D/A"], "whql")
+    assert [finding.rule for finding in unsafe] == ["package.unsafe-name", "package.duplicate-name"]
+
+
+def test_preproduction_packages_are_laid_out_as_those_for_attestation() -> None:
+    names = [*GOOD, "readme.txt", f"{'a' * 40}\\echo.inf"]
+    assert check_layout(names, "preproduction") == check_layout(names, "attestation")
+
+
+def test_files_at_the_root_have_a_place() -> None:
+    (finding,) = check_layout([*GOOD, "b.txt", "a.txt"])
+    assert finding.file == "b.txt"
+
+
 def test_binaries_without_symbols_are_a_warning() -> None:
     assert rules([name for name in GOOD if not name.endswith(".pdb")]) == {"package.no-symbols"}
 

@@ -68,6 +68,8 @@ def work(tmp_path: Path) -> Work:
             "folder": str(files),
             "submission": 7,
             "signatures": [X64],
+            "kind": "attestation",
+            "today": None,
         }
     )
     (signed / "0.cat").write_bytes(SIGNED_CATALOG)
@@ -79,7 +81,7 @@ def work(tmp_path: Path) -> Work:
         "packageInfoValidation": {"signerSubject": "CN=Vendor", "packageDigest": "00", "findings": []},
         "preparation": prepared | {"folder": files.name, "findings": []},
         "scanning": {"engine": "yara-x", "version": "1", "signatures": 4, "scannedFiles": 5},
-        "validation": {"isDeclarative": True, "findings": []},
+        "validation": {"isDeclarative": True, "isUniversal": "unknown", "findings": []},
         "catalogCreation": {"when": WHEN.isoformat(), "catalogs": [catalog]},
         "manualReview": {"decision": "not needed"},
         "signing": {

@@ -9,7 +9,8 @@ import pytest
 
 from hwdash.drivers.errors import LimitExceeded, ParseError
 from hwdash.drivers.pe import PeLayout
-from hwdash.pipeline.inspection import MEASURES_AHEAD, check_infs, prepare
+from hwdash.pipeline.inspection import check_infs, prepare
+from hwdash.pipeline.unpacking import MEASURES_AHEAD
 from service import SAMPLE, X64, Entry, sample_entries, unsigned_cabinet
 
 IMAGE = (SAMPLE / "hwdash_sample.sys").read_bytes()
@@ -18,7 +19,15 @@ IMAGE = (SAMPLE / "hwdash_sample.sys").read_bytes()
 def prepared(cabinet: Path, folder: Path):
     folder.mkdir()
     return prepare(
-        {"package": [str(cabinet)], "name": cabinet.name, "folder": str(folder), "submission": 7, "signatures": [X64]}
+        {
+            "package": [str(cabinet)],
+            "name": cabinet.name,
+            "folder": str(folder),
+            "submission": 7,
+            "signatures": [X64],
+            "kind": "attestation",
+            "today": "2027-01-01",
+        }
     )
 
 
@@ -125,11 +134,12 @@ class TestFindings:
     def test_each_unsound_file_is_told_in_the_order_of_the_cabinet(self, tmp_path: Path):
         names = [f"{number}.sys" for number in (3, 1, 2)]
         answer, _ = prepared_with(tmp_path, dict.fromkeys(names, b"text"))
-        assert [each["file"].removeprefix("hwdash_sample/") for each in answer["findings"]] == names
+        broken = [each for each in answer["findings"] if each["rule"] == "package.not-a-pe-file"]
+        assert [each["file"].removeprefix("hwdash_sample/") for each in broken] == names
 
     def test_other_files_may_hold_what_they_like(self, tmp_path: Path):
         answer, _ = prepared_with(tmp_path, FLAT)
-        assert answer["findings"] == []
+        assert [each["rule"] for each in answer["findings"]] == ["package.unreferenced-file"]
 
 
 def test_a_damaged_block_ends_the_unpacking_and_says_where(tmp_path: Path):
@@ -167,7 +177,8 @@ def test_the_sample_is_declarative_and_without_a_finding(tmp_path: Path):
 
 def test_a_legacy_way_to_install_costs_the_declarative_verdict_but_not_the_signature(tmp_path: Path):
     legacy = INF.replace(
-        b"[Strings]", b"[Sample_Install.NT.CoInstallers]\r\nAddReg = Co\r\n[Co]\r\nHKR,,x,,y\r\n[Strings]"
+        b"[Strings]",
+        b"[Sample_Install.NT.CoInstallers]\r\nAddReg = Co\r\n[Co]\r\nHKR,,CoInstallers32,0x10000,mine.dll\r\n[Strings]",
     )
     _, checked = prepared_with_inf(tmp_path, legacy)
     assert checked["isDeclarative"] is False

@@ -7,13 +7,30 @@ import pytest
 from hwdash.pipeline.preparation import checked
 
 FILE = {"path": "d/d.inf", "stored": "000000", "size": 1, "sha1": "a" * 40, "sha256": "b" * 64, "layout": None}
+UNIVERSAL = {
+    "verdict": "unknown",
+    "reason": "no list",
+    "binaries": [
+        {
+            "path": "d/d.sys",
+            "machine": "amd64",
+            "modules": [{"name": "HAL.dll", "kind": "kernel", "functions": 1, "delayed": False}],
+        }
+    ],
+}
 LAYOUT = {"checksum_offset": 216, "security_entry_offset": 296, "body_size": 4096, "checksum_base": 1}
 
 
-def answer(file: dict[str, Any] | None = None, **bundle: Any) -> dict[str, Any]:
+def answer(file: dict[str, Any] | None = None, universal: dict[str, Any] = UNIVERSAL, **bundle: Any) -> dict[str, Any]:
     parts = {"id": "6f1d0bde-1f0c-4a35-9d5e-0a3c0a5b7f21", "folder": "d", "catalogs": ["d.cat"], "hardwareIds": []}
     parts["files"] = [FILE | (file or {})]
-    return {"bundles": [parts | bundle], "metadata": {}, "isExtension": False, "findings": []}
+    return {
+        "bundles": [parts | bundle],
+        "metadata": {},
+        "isExtension": False,
+        "universal": universal,
+        "findings": [],
+    }
 
 
 def test_an_answer_of_the_agreed_form_is_taken_as_it_is() -> None:
@@ -39,6 +56,9 @@ def test_an_answer_of_the_agreed_form_is_taken_as_it_is() -> None:
         answer(catalogs=["driver.sys"]),
         answer(folder="../d"),
         answer(id="not a guid"),
+        answer(universal=UNIVERSAL | {"verdict": "yes"}),
+        answer(universal=UNIVERSAL | {"reason": None}),
+        answer(universal=UNIVERSAL | {"binaries": [{"path": "d/d.sys"}]}),
         {},
         [],
         None,

@@ -28,7 +28,7 @@ def keys(made_once: Path, tmp_path: Path) -> KeyFolder:
 
 
 @pytest.fixture
-def request_to_sign() -> SigningRequest:
+def request_to_sign(now: datetime) -> SigningRequest:
     record = SigningRecord(
         submission_id=1_152_921_504_621_441_000,
         product_id=13_635_057_453_741_330,
@@ -37,5 +37,5 @@ def request_to_sign() -> SigningRequest:
         finished_steps=dict.fromkeys(REQUIRED_STEPS, "cd" * 32),
     )
     return SigningRequest(
-        "attestation", SPC_INDIRECT_DATA, bytes(range(32)), "Contoso Ltd", "https://contoso.example", record
+        "attestation", SPC_INDIRECT_DATA, bytes(range(32)), "Contoso Ltd", "https://contoso.example", now, record
     )

@@ -11,7 +11,13 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from hwdash.signing.authority import IDENTITIES, development_vendor_certificate, ensure_authority, ensure_tls
+from hwdash.signing.authority import (
+    IDENTITIES,
+    development_vendor_certificate,
+    ensure_authority,
+    ensure_tls,
+    has_signing_keys,
+)
 from hwdash.signing.errors import KeysError
 from hwdash.signing.keys import KeyFolder
 
@@ -45,13 +51,33 @@ def test_test_and_flight_signatures_cannot_pass_for_released_ones(keys: KeyFolde
     assert purposes(keys, "test") != purposes(keys, "flight")
 
 
+def test_the_timestamp_authority_makes_timestamps_and_nothing_else(keys: KeyFolder) -> None:
+    extension = keys.certificates("timestamp")[0].extensions.get_extension_for_class(x509.ExtendedKeyUsage)
+    assert [each.dotted_string for each in extension.value] == ["1.3.6.1.5.5.7.3.8"]
+    assert extension.critical  # RFC 3161, 2.3
+    assert "timestamp" not in IDENTITIES
+
+
+def test_a_folder_of_an_older_version_gets_the_timestamp_authority_alone(keys: KeyFolder, now: datetime) -> None:
+    assert has_signing_keys(keys)
+    before = {path.name: path.read_bytes() for path in keys.path.iterdir() if path.stem != "timestamp"}
+    keys.file("timestamp").unlink()
+    assert has_signing_keys(keys)
+    ensure_authority(keys, now, key_size=2048)
+    leaf, issuing = keys.certificates("timestamp")
+    leaf.verify_directly_issued_by(issuing)
+    assert {path.name: path.read_bytes() for path in keys.path.iterdir() if path.stem != "timestamp"} == before
+    keys.file("whql").unlink()
+    assert not has_signing_keys(keys)
+
+
 def test_identities_share_no_key(keys: KeyFolder) -> None:
-    found = [keys.certificates(name)[0].public_key() for name in (*IDENTITIES, "root", "issuing")]
+    found = [keys.certificates(name)[0].public_key() for name in (*IDENTITIES, "root", "issuing", "timestamp")]
     assert all(one != other for one, other in combinations(found, 2))
 
 
 def test_every_name_says_hwdash_and_not_microsoft(keys: KeyFolder) -> None:
-    for name in (*IDENTITIES, "root", "issuing"):
+    for name in (*IDENTITIES, "root", "issuing", "timestamp"):
         subject = keys.certificates(name)[0].subject
         assert (
             subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)[0].value == "hwdash (self-hosted, not Microsoft)"

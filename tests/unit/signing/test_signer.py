@@ -1,7 +1,9 @@
 import json
+import subprocess
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from pathlib import Path
 
 import pytest
 from asn1crypto import cms, core
@@ -9,12 +11,15 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding
 
-from hwdash.signing.authority import IDENTITIES
+from hwdash.drivers.chain import check_chain
+from hwdash.drivers.timestamp import TIME_STAMPING, read_timestamp
+from hwdash.signing.authority import IDENTITIES, TIMESTAMP_AUTHORITY
 from hwdash.signing.errors import SignerUnavailable, SigningRefused
 from hwdash.signing.keys import Credential, KeyFolder
 from hwdash.signing.signer import (
     CERTIFICATE_TRUST_LIST,
     REQUIRED_STEPS,
+    TIMESTAMP_POLICY,
     LocalSigner,
     SigningRequest,
     parse_request,
@@ -73,6 +78,66 @@ def test_the_same_request_gives_the_same_bytes(
     assert LocalSigner(keys, lambda: now).sign(replace(request_to_sign, content_digest=bytes(32))) != one
 
 
+def test_the_timestamp_is_over_the_signature_at_the_requests_time_by_the_timestamp_authority(
+    signer: LocalSigner, keys: KeyFolder, request_to_sign: SigningRequest, now: datetime, tmp_path: Path
+) -> None:
+    asked = replace(request_to_sign, when=now - timedelta(minutes=10))
+    signed = signer.sign(asked)
+    found = read_timestamp(signed.timestamp, signed.signature, source="t", strict=True)
+    assert (found.when, found.policy) == (asked.when, TIMESTAMP_POLICY)
+    assert found.signer == keys.certificates(TIMESTAMP_AUTHORITY)[0]
+    (tmp_path / "token").write_bytes(signed.timestamp)
+    (tmp_path / "signature").write_bytes(signed.signature)
+    (tmp_path / "root.pem").write_bytes(signer.root_certificate_pem)
+    command = ["openssl", "ts", "-verify", "-data", tmp_path / "signature", "-in", tmp_path / "token", "-token_in"]
+    done = subprocess.run([*command, "-CAfile", tmp_path / "root.pem"], capture_output=True, text=True, check=False)
+    assert "Verification: OK" in done.stdout, done.stderr
+    assert log_lines(keys)[0]["timestampSha256"] == sha256(signed.timestamp).hexdigest()
+
+
+def test_another_time_gives_another_timestamp_over_the_same_signature(
+    keys: KeyFolder, request_to_sign: SigningRequest, now: datetime
+) -> None:
+    later = replace(request_to_sign, when=now + timedelta(seconds=9))
+    one, same, other = (
+        LocalSigner(keys, lambda at=at: at).sign(request)
+        for at, request in ((now, request_to_sign), (now + timedelta(days=1), request_to_sign), (now, later))
+    )
+    assert one == same
+    assert one.signature == other.signature
+    first, second = (read_timestamp(each.timestamp, each.signature, source="t") for each in (one, other))
+    assert first.serial != second.serial
+
+
+def test_a_request_older_than_the_certificates_is_stamped_with_their_beginning(
+    signer: LocalSigner, keys: KeyFolder, request_to_sign: SigningRequest, now: datetime
+) -> None:
+    """A certificate renewed while the package waited for a person: a time before its life would make it worthless."""
+    signed = signer.sign(replace(request_to_sign, when=now - timedelta(days=40)))
+    found = read_timestamp(signed.timestamp, signed.signature, source="t")
+    assert found.when == keys.certificates("attestation")[0].not_valid_before_utc
+    root = x509.load_pem_x509_certificate(signer.root_certificate_pem)
+    leaf, *above = map(x509.load_der_x509_certificate, signed.chain)
+    assert check_chain(leaf, roots=[root], others=above, when=found.when, source="t").trusted
+    stamped = check_chain(
+        found.signer, roots=[root], others=found.certificates, when=found.when, usage=TIME_STAMPING, source="t"
+    )
+    assert stamped.trusted
+
+
+def test_a_request_of_the_future_waits(signer: LocalSigner, request_to_sign: SigningRequest, now: datetime) -> None:
+    signer.sign(replace(request_to_sign, when=now + timedelta(minutes=4)))
+    with pytest.raises(SignerUnavailable, match="yet to come"):
+        signer.sign(replace(request_to_sign, when=now + timedelta(minutes=6)))
+
+
+def test_the_timestamp_authority_signs_no_files(signer: LocalSigner, request_to_sign: SigningRequest) -> None:
+    with pytest.raises(SigningRefused, match="no signing identity 'timestamp'"):
+        signer.sign(replace(request_to_sign, identity=TIMESTAMP_AUTHORITY))
+    with pytest.raises(SigningRefused, match="no signing identity 'timestamp'"):
+        signer.chain(TIMESTAMP_AUTHORITY)
+
+
 @pytest.mark.parametrize("step", REQUIRED_STEPS)
 def test_a_record_without_a_step_is_refused_and_not_logged(
     signer: LocalSigner, keys: KeyFolder, request_to_sign: SigningRequest, step: str
@@ -98,6 +163,7 @@ def test_a_record_without_a_step_is_refused_and_not_logged(
         ({"program_name": "x" * 257}, "program name"),
         ({"url": "ftp://x"}, "URL"),
         ({"url": "https://ü"}, "URL"),
+        ({"when": datetime(2026, 1, 1)}, "no time zone"),  # noqa: DTZ001
     ],
 )
 def test_what_may_not_be_signed_is_refused(
@@ -192,6 +258,7 @@ def test_a_request_survives_its_json(request_to_sign: SigningRequest) -> None:
         lambda document: document | {"finishedSteps": []},
         lambda document: document | {"finishedSteps": {"scanning": None}},
         lambda document: document | {"contentDigest": "zz"},
+        lambda document: document | {"when": "yesterday"},
         lambda document: {},
     ],
 )

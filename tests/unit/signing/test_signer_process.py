@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from hwdash.drivers.timestamp import read_timestamp
 from hwdash.signing.authority import IDENTITIES
 from hwdash.signing.errors import KeysError, SignerUnavailable, SigningRefused
 from hwdash.signing.keys import KeyFolder
@@ -78,6 +79,19 @@ def test_a_process_that_cannot_come_back_is_unavailable_until_it_can(
         signer.sign(request_to_sign)
     hidden.rename(keys.file("whql"))
     assert signer.sign(request_to_sign).chain == signer.chain("attestation")
+
+
+def test_a_folder_of_an_older_version_gets_its_timestamp_authority_at_the_start(
+    keys: KeyFolder, request_to_sign: SigningRequest
+) -> None:
+    keys.file("timestamp").unlink()
+    keys.public_file("timestamp").unlink()
+    others = {name: keys.file(name).read_bytes() for name in ("root", "issuing", *IDENTITIES)}
+    with SignerProcess.start(keys.path, environment={}) as signer:
+        signed = signer.sign(request_to_sign)
+    found = read_timestamp(signed.timestamp, signed.signature, source="t", strict=True)
+    assert found.signer == keys.certificates("timestamp")[0]
+    assert {name: keys.file(name).read_bytes() for name in others} == others
 
 
 def test_many_threads_may_sign_at_once(signer: SignerProcess, request_to_sign: SigningRequest) -> None:

@@ -8,20 +8,28 @@ certificates use. It copies nothing until asked to, does not recurse, and every 
 offset.
 """
 
+import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from hwdash.drivers.errors import ParseError
 
+BOOLEAN = 0x01
 INTEGER = 0x02
+BIT_STRING = 0x03
 OCTET_STRING = 0x04
 NULL = 0x05
 OBJECT_IDENTIFIER = 0x06
+UTF8_STRING = 0x0C
 UTC_TIME = 0x17
+GENERALIZED_TIME = 0x18
 BMP_STRING = 0x1E
 SEQUENCE = 0x30
 SET = 0x31
+
+_GENERALIZED_TIME = re.compile(r"(\d{14})(?:\.(\d{1,9}))?Z", re.ASCII)
 
 
 def tlv(tag: int, *parts: bytes) -> bytes:
@@ -77,6 +85,11 @@ def null() -> bytes:
     return b"\x05\x00"
 
 
+def boolean(value: bool) -> bytes:
+    """BOOLEAN."""
+    return tlv(BOOLEAN, b"\xff" if value else b"\x00")
+
+
 def utc_time(when: datetime) -> bytes:
     """UTCTime with seconds, in Z. ``when`` must carry a time zone and lie in 1950..2049, else ValueError."""
     if when.tzinfo is None:
@@ -85,6 +98,15 @@ def utc_time(when: datetime) -> bytes:
     if not 1950 <= when.year <= 2049:
         raise ValueError(f"a UTCTime cannot hold the year {when.year}")
     return tlv(UTC_TIME, when.strftime("%y%m%d%H%M%SZ").encode("ascii"))
+
+
+def generalized_time(when: datetime) -> bytes:
+    """GeneralizedTime with whole seconds, in Z (RFC 5280, 4.1.2.5.2). ValueError when ``when`` has no time zone."""
+    if when.tzinfo is None:
+        raise ValueError("a GeneralizedTime needs a time zone")
+    when = when.astimezone(UTC)
+    # strftime does not pad years below 1000.
+    return tlv(GENERALIZED_TIME, f"{when.year:04}{when.strftime('%m%d%H%M%SZ')}".encode("ascii"))
 
 
 def explicit(number: int, *elements: bytes) -> bytes:
@@ -161,7 +183,9 @@ class Element:
             raise self.error(f"is not {encoding} text", field) from None
 
     def time(self, field: str) -> datetime:
-        """The value of a UTCTime with seconds, in Z."""
+        """The value of a UTCTime or a GeneralizedTime with seconds, in Z; fractions are cut after microseconds."""
+        if self.tag == GENERALIZED_TIME:
+            return self._generalized_time(field)
         try:
             # strptime would take single digits as well.
             text = self.content.decode("ascii") if self.end - self.body == 13 else ""
@@ -170,6 +194,27 @@ class Element:
             raise self.error("is not a UTCTime of the form YYMMDDHHMMSSZ", field) from None
         # strptime turns over at 69, UTCTime at 50 (RFC 5280, 4.1.2.5.1).
         return when.replace(year=when.year - 100) if when.year >= 2050 else when
+
+    def _generalized_time(self, field: str) -> datetime:
+        found = _GENERALIZED_TIME.fullmatch(self.content.decode("latin-1")) if self.end - self.body <= 25 else None
+        with suppress(ValueError):
+            if found is not None:
+                when = datetime.strptime(found[1], "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+                return when.replace(microsecond=int((found[2] or "").ljust(6, "0")[:6]))
+        raise self.error("is not a GeneralizedTime of the form YYYYMMDDHHMMSS[.f]Z", field)
+
+    def boolean(self, field: str) -> bool:
+        """The value of a BOOLEAN's content, one byte 00 or FF."""
+        if self.content not in (b"\x00", b"\xff"):
+            raise self.error("is not a BOOLEAN", field)
+        return self.content == b"\xff"
+
+    def only(self, tag: int, field: str) -> "Element":
+        """The one element inside this one, which must carry ``tag``."""
+        reader = self.open()
+        inner = reader.read(tag, field)
+        reader.finish(field)
+        return inner
 
 
 class Reader:
@@ -224,6 +269,11 @@ class Reader:
         """Every remaining element; each must carry ``tag``."""
         while self.next_tag is not None:
             yield self.read(tag, field)
+
+    def all_tags(self, field: str) -> Iterator[Element]:
+        """Every remaining element, whatever its tag."""
+        while self.next_tag is not None:
+            yield self.any(field)
 
     def finish(self, field: str) -> None:
         """Check that nothing follows."""

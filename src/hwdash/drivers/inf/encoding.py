@@ -26,8 +26,9 @@ def decode(data: bytes, *, source: str) -> tuple[str, str, list[Finding]]:
             return _read(data[len(mark) :], codec, source, [finding] if finding else [])
     # ASCII text in UTF-16 has a NUL in every second byte; 8-bit text has none.
     low, high = data[0:4096:2], data[1:4096:2]
-    if high.count(0) * 3 > len(high) and low.count(0) * 3 < len(low):
-        return _read(data, "utf-16-le", source, [_unsupported("UTF-16 without a byte order mark", source)])
+    for zeros, others, codec in ((high, low, "utf-16-le"), (low, high, "utf-16-be")):
+        if zeros.count(0) * 3 > len(zeros) and others.count(0) * 3 < len(others):
+            return _read(data, codec, source, [_unsupported("UTF-16 without a byte order mark", source)])
     if data.isascii():
         return data.decode("ascii"), "ascii", []
     try:

@@ -12,7 +12,7 @@ from hwdash.drivers.inf.document import Inf
 from hwdash.drivers.inf.lexer import Entry
 from hwdash.vocabulary import Architecture
 
-_DIRID = re.compile(r"%?(-?\d+)%?\Z", re.ASCII)
+_DIRID = re.compile(r"%?(-?\d{1,10})%?\Z", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +35,14 @@ class CopiedFile:
     """A file that a CopyFiles directive copies. ``file_list`` is the section that says so; None for ``@name``.
 
     ``source`` is the file's name in the package, ``destination`` its name on the machine; ``line`` is where the file
-    is named.
+    is named. ``flags`` are as written, ``""`` when there are none.
     """
 
     source: str
     destination: str
     file_list: str | None
     line: int
+    flags: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,48 @@ class Destination:
     dirid: int | None
     subfolder: str
     line: int
+
+
+@dataclass(frozen=True, slots=True)
+class InstalledFile:
+    """A file with where it comes from and where it goes.
+
+    ``source`` is its path in the package, ``cabinet`` the cabinet that it lies in, if any. It becomes ``name`` in
+    ``subfolder`` of the directory ``dirid``; None: [DestinationDirs] names none. ``line`` is where
+    the file is named.
+    """
+
+    source: str
+    cabinet: str | None
+    dirid: int | None
+    subfolder: str
+    name: str
+    line: int
+
+    @property
+    def destination(self) -> str:
+        """As INFs write it, ``%13%\\subfolder\\name``."""
+        parts = [part for part in (self.subfolder.strip("\\/"), self.name) if part]
+        return "\\".join(parts if self.dirid is None else [f"%{self.dirid}%", *parts])
+
+
+def installed_files(
+    inf: Inf, directives: Iterable[Entry], architecture: Architecture | None
+) -> Iterator[InstalledFile]:
+    """The files of CopyFiles directives, with source and destination. A file that [SourceDisksFiles] does not list lies
+    beside the INF.
+    """
+    for file in copied_files(inf, directives):
+        listed = source_file(inf, file.source, architecture)
+        place = destination(inf, file.file_list)
+        yield InstalledFile(
+            source=listed.path if listed else file.source,
+            cabinet=listed.cabinet if listed else None,
+            dirid=place.dirid if place else None,
+            subfolder=place.subfolder if place else "",
+            name=file.destination,
+            line=file.line,
+        )
 
 
 def source_file(inf: Inf, name: str, architecture: Architecture | None) -> SourceFile | None:
@@ -85,9 +128,9 @@ def copied_files(inf: Inf, directives: Iterable[Entry], read: set[str] | None = 
             elif target.lower() not in seen:
                 seen.add(target.lower())
                 for entry in inf.entries(target):
-                    destination, source, *_ = [*inf.values(entry), ""]
+                    destination, source, _, flags, *_ = [*inf.values(entry), "", "", ""]
                     if entry.key is None and destination:
-                        yield CopiedFile(source or destination, destination, target, entry.line)
+                        yield CopiedFile(source or destination, destination, target, entry.line, flags)
 
 
 def copyfiles_directives(inf: Inf) -> Iterator[Entry]:

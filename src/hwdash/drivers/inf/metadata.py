@@ -50,19 +50,34 @@ def driver_metadata(
     """The driver metadata of a package as a JSON object in the wire's PascalCase.
 
     ``bundles`` maps a bundle id to the INFs of that driver folder, each with its file name; ``operating_systems`` are
-    those whose signatures were asked for. Every INF of every bundle is listed; a system on which an INF installs
-    nothing has no key in its OSPnPInfoMap. Raises LimitExceeded when an INF lists more than ``MAX_PNP_IDS``
-    combinations of system and ID; nothing else that an INF says is an error here.
+    those whose signatures were asked for. Every INF of every bundle is listed; of two whose names differ in case alone,
+    or not at all, the first, since the map has room for one. A system on which an INF installs nothing has no key in
+    its OSPnPInfoMap. Raises LimitExceeded when an INF lists more than ``MAX_PNP_IDS`` combinations of system and ID;
+    nothing else that an INF says is an error here.
     """
     return {
         "BundleInfoMap": {
             bundle: {
                 "Locales": locales([inf for _, inf in infs]),
-                "InfInfoMap": {name: _inf_info(name, inf, operating_systems) for name, inf in infs},
+                "InfInfoMap": {
+                    name: _inf_info(name, inf, operating_systems) for name, inf in _first_of_each_name(infs)
+                },
             }
             for bundle, infs in bundles.items()
         }
     }
+
+
+def _first_of_each_name(infs: Sequence[tuple[str, Inf]]) -> list[tuple[str, Inf]]:
+    found: dict[str, tuple[str, Inf]] = {}
+    for name, inf in infs:
+        found.setdefault(name.casefold(), (name, inf))
+    return list(found.values())
+
+
+def language_name(language: int) -> str | None:
+    """The English name of a LANGID's language, None for one that is not known."""
+    return _VARIANTS.get(language) or _LANGUAGES.get(language & 0x3FF)
 
 
 def locales(infs: Sequence[Inf]) -> list[str]:
@@ -70,7 +85,7 @@ def locales(infs: Sequence[Inf]) -> list[str]:
     names = ["English"]
     for inf in infs:
         for language in inf.languages:
-            name = _VARIANTS.get(language) or _LANGUAGES.get(language & 0x3FF)
+            name = language_name(language)
             if name is not None and name not in names:
                 names.append(name)
     return names

@@ -6,7 +6,8 @@ facts/inf/driver_metadata_rules.yaml. Each [Manufacturer] line is judged alone a
 - the architecture must be equal; without one (``.nt`` or nothing) a section is for x86;
 - product type must be equal; a suite mask never matches, since an OS code names no suite;
 - a stated version must not be above that of the system; the build counts only when the versions are equal;
-- of what matches, the highest version wins, then build, then a stated product type, then a stated architecture.
+- of what matches, the highest version wins, then build, then a stated product type, then a stated architecture, then
+  any decoration at all.
 
 The chosen section counts even when it is empty: that is how an INF says that it does not support a system.
 """
@@ -112,7 +113,7 @@ class Manufacturer:
         best: tuple[tuple[object, ...], ModelsSection] | None = None
         for section in self.models:
             if section.target is not None and section.target.matches(system):
-                rank = section.target.precedence(system)
+                rank = (*section.target.precedence(system), section.decoration != "")
                 if best is None or rank > best[0]:
                     best = rank, section
         return best[1] if best else None
@@ -207,6 +208,13 @@ def decorated_names(name: str, architecture: Architecture) -> tuple[str, str, st
 def install_section(inf: Inf, name: str, architecture: Architecture) -> str | None:
     """The decorated name of the install section that an architecture uses, or None when there is none."""
     return next((found for found in decorated_names(name, architecture) if inf.section(found) is not None), None)
+
+
+def excluded_ids(inf: Inf, section: str) -> list[str]:
+    """The IDs for which an install section is not to be used although a device line says so (ExcludeID,
+    install/inf-ddinstall-section.md). They stay in the Models section, and in the driver metadata.
+    """
+    return [text for entry in inf.entries(section, "ExcludeID") for text in inf.values(entry) if text]
 
 
 def feature_score(inf: Inf, section: str) -> int | None:

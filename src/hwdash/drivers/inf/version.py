@@ -5,6 +5,8 @@ import uuid
 from dataclasses import dataclass
 from datetime import date
 
+from hwdash.vocabulary import Architecture
+
 SIGNATURES = ("$windows nt$", "$chicago$", "$windows 95$")
 """The signatures that setup accepts, folded: all three mean the same today."""
 
@@ -45,6 +47,11 @@ class Version:
     catalog_files: dict[str, str]
     extension_id: str
     pnp_lockdown: str
+
+    def catalog(self, architecture: Architecture) -> str | None:
+        """The catalog for an architecture: ``.nt<arch>`` before ``.nt`` before no decoration; None without one."""
+        named = (self.catalog_files.get(each) for each in (f".nt{architecture}", ".nt", ""))
+        return next(filter(None, named), None)
 
     @property
     def is_extension(self) -> bool:

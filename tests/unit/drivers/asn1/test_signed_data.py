@@ -7,19 +7,20 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import NoDigestInfo
 
 from authenticode_oracle import Signatory, signatory
 from hwdash.drivers.asn1 import der
+from hwdash.drivers.asn1.algorithms import RSA_ENCRYPTION, SHA1, SHA256
 from hwdash.drivers.asn1.signed_data import (
     CONTENT_TYPE,
     MAX_SIGNATURE_SIZE,
     MESSAGE_DIGEST,
-    RSA_ENCRYPTION,
-    SHA1,
-    SHA256,
     SIGNED_DATA,
+    parse_signed_data,
     read_signed_data,
     unverified_content,
+    with_unsigned_value,
 )
 from hwdash.drivers.authenticode import attribute
 from hwdash.drivers.errors import LimitExceeded, ParseError, VerificationError
@@ -28,6 +29,13 @@ CONTENT = der.sequence(der.integer(7))
 TYPE = "1.2.3.4"
 PSS = "1.2.840.113549.1.1.10"
 ECDSA_SHA256 = "1.2.840.10045.4.3.2"
+
+
+def pss(digest: str = SHA256, mask: str = SHA256, salt: int = 32) -> bytes:
+    """RSASSA-PSS-params (RFC 4055, 3.1)."""
+    function = der.sequence(der.oid("1.2.840.113549.1.1.8"), der.sequence(der.oid(mask), der.null()))
+    named = der.sequence(der.oid(digest), der.null())
+    return der.sequence(der.explicit(0, named), der.explicit(1, function), der.explicit(2, der.integer(salt)))
 
 
 def certificate_der(certificate: x509.Certificate) -> bytes:
@@ -50,6 +58,7 @@ class Forge:
     version: bytes = der.integer(1)
     attributes_field: bytes | None = None
     signer_id: bytes | None = None
+    parameters: bytes | None = None
 
     def standard_attributes(self) -> list[bytes]:
         octets = der.content_octets(self.content)
@@ -77,7 +86,7 @@ class Forge:
             self.signer_id or der.sequence(leaf.issuer.public_bytes(), der.integer(leaf.serial_number)),
             der.sequence(der.oid(self.digest_oid), der.null()),
             der.explicit(0, *listed) if self.attributes_field is None else self.attributes_field,
-            der.sequence(der.oid(self.signature_oid), der.null()),
+            der.sequence(der.oid(self.signature_oid), der.null() if self.parameters is None else self.parameters),
             der.octet_string(self.signature(tbs)),
         )
         body = der.sequence(
@@ -101,7 +110,7 @@ def read(forged: Forge) -> str:
         (Forge(digest_oid="2.16.840.1.101.3.4.2.2", digest=hashes.SHA384()), "sha384"),
         (Forge(digest_oid="2.16.840.1.101.3.4.2.3", digest=hashes.SHA512()), "sha512"),
         (Forge(signature_oid="1.2.840.113549.1.1.11"), "sha256"),
-        (Forge(signature_oid=PSS), "sha256"),
+        (Forge(signature_oid=PSS, parameters=pss()), "sha256"),
         (Forge(who=signatory("ec"), signature_oid=ECDSA_SHA256), "sha256"),
         (Forge(who=signatory("ec"), signature_oid="1.2.840.10045.2.1"), "sha256"),
         (Forge(sort=False), "sha256"),
@@ -109,6 +118,51 @@ def read(forged: Forge) -> str:
 )
 def test_signatures_of_all_supported_kinds_verify(forge: Forge, algorithm: str) -> None:
     assert read(forge) == algorithm
+
+
+MASK = "1.2.840.113549.1.1.8"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        (None, "without its parameters"),
+        (der.null(), "without its parameters"),
+        (der.oid("1.2.3"), "without its parameters"),
+        (der.sequence(), "not the signer's"),  # the defaults are SHA-1
+        (pss(digest=SHA1), "not the signer's"),
+        (pss(mask="2.16.840.1.101.3.4.2.2"), "not the signer's"),
+        (pss(salt=20), "does not verify"),
+        (pss(salt=-1), "no key allows"),
+        (pss() + b"", None),
+        (pss().replace(der.oid(MASK), der.oid("1.2.840.113549.1.1.9")), "MGF1"),
+    ],
+)
+def test_the_parameters_of_rsassa_pss_count(parameters: bytes | None, words: str | None) -> None:
+    forge = Forge(signature_oid=PSS, parameters=parameters)
+    if words is None:
+        assert read(forge) == "sha256"
+    else:
+        with pytest.raises((ParseError, VerificationError), match=words):
+            read(forge)
+
+
+@pytest.mark.parametrize("in_order", [True, False])
+def test_attributes_may_be_signed_as_they_stand_or_in_the_order_of_der(*, in_order: bool) -> None:
+    """DigiCert's timestamps have them out of order, and are signed so."""
+
+    class Unsorted(Forge):
+        def signature(self, tbs: bytes) -> bytes:
+            listed = sorted(self.standard_attributes(), reverse=True)
+            return super().signature(tbs if in_order else der.tlv(der.SET, *listed))
+
+    assert read(Unsorted(sort=False)) == "sha256"
+
+
+def test_other_kinds_of_certificates_are_passed_over() -> None:
+    """Microsoft's timestamps have attribute certificates: CertificateChoices [1] of RFC 5652, 10.2.2."""
+    forge = Forge(certificates=[der.explicit(1, der.sequence()), *signatory().certificates])
+    assert len(read_signed_data(forge.build(), source="test").certificates) == 2
 
 
 def test_signer_certificates_and_content_are_told() -> None:
@@ -167,6 +221,7 @@ def standard() -> list[bytes]:
         (Forge(attributes=[standard()[1], attribute(CONTENT_TYPE, der.oid("1.2.3.5"))]), "content type"),
         (Forge(attributes=[standard()[1], attribute(CONTENT_TYPE, der.null())]), "content type"),
         (Forge(certificates=[]), "certificate is not in the signature"),
+        (Forge(signers=0), "is not signed"),
         (Forge(certificates=[certificate_der(signatory().root)]), "certificate is not in the signature"),
         (Forge(attributes_field=der.explicit(0, *standard(), attribute("1.2.9", der.null()))), "does not verify"),
         (Forge(who=replace(signatory(), key=rsa.generate_private_key(65537, 2048))), "does not verify"),
@@ -183,12 +238,14 @@ def test_signatures_that_do_not_hold_are_refused(forge: Forge, words: str) -> No
         (Forge(attributes=[*standard(), other_digest()]), "occurs twice"),
         (Forge(attributes=[standard()[0], attribute(MESSAGE_DIGEST, der.octet_string(b"1"), der.null())]), "after"),
         (Forge(attributes=[standard()[0], attribute(MESSAGE_DIGEST)]), "truncated"),
-        (Forge(signers=0), "found the end"),
         (Forge(signers=2), "after its last element"),
         (Forge(attributes_field=b""), "no signed attributes"),
         (Forge(signer_id=der.implicit(0, bytes(20))), "issuer and serial number"),
         (Forge(certificates=[*signatory().certificates, der.null()]), "expected tag 0x30"),
         (Forge(certificates=[*signatory().certificates, der.sequence()]), "tbsCertificate"),
+        (Forge(version=der.integer(3)), "is not 1"),
+        (Forge(signature_oid="1.2.840.113549.1.1.11", parameters=der.integer(1)), "no parameters"),
+        (Forge(digest_oid="1.2.840.113549.2.5", signature_oid="1.2.3", parameters=der.tlv(5, b"1")), "NULL"),
         (Forge(content=b""), "truncated"),
         (Forge(content=CONTENT + der.null()), "after its last element"),
     ],
@@ -222,6 +279,48 @@ def test_a_key_of_another_kind_is_refused() -> None:
     odd = certificate_der(builder.sign(who.key, hashes.SHA256()))
     with pytest.raises(VerificationError, match="does not fit"):
         read(Forge(certificates=[odd]))
+
+
+def test_the_digest_must_be_among_those_listed() -> None:
+    built = Forge().build()
+    named = der.sequence(der.oid(SHA256), der.null())
+    at = built.index(named)
+    wrong = built[:at] + named.replace(der.oid(SHA256), der.oid("2.16.840.1.101.3.4.2.2")) + built[at + len(named) :]
+    with pytest.raises(ParseError, match="does not list"):
+        read_signed_data(wrong, source="test")
+
+
+def test_a_signature_over_the_bare_sha1_is_read_where_sha1_is() -> None:
+    """Symantec's timestamps of 2012 to 2018 have no DigestInfo around it; Windows takes them."""
+
+    class Bare(Forge):
+        def signature(self, tbs: bytes) -> bytes:
+            assert isinstance(self.who.key, rsa.RSAPrivateKey)
+            return self.who.key.sign(hashlib.sha1(tbs).digest(), padding.PKCS1v15(), NoDigestInfo())
+
+    forge = Bare(digest_oid=SHA1, digest=hashes.SHA1())
+    assert read_signed_data(forge.build(), source="test", allow_sha1=True).digest_algorithm == "sha1"
+    with pytest.raises(VerificationError, match="SHA-1"):
+        read(forge)
+    broken = forge.build().replace(CONTENT, der.sequence(der.integer(8)))
+    with pytest.raises(VerificationError, match="was changed"):
+        read_signed_data(broken, source="test", allow_sha1=True)
+
+
+def test_unsigned_values_are_added_and_the_rest_stays() -> None:
+    built = Forge().build()
+    once = with_unsigned_value(built, "1.2.3", der.integer(2), source="test")
+    twice = with_unsigned_value(once + bytes(3), "1.2.3", der.integer(1), source="test")
+    other = with_unsigned_value(twice, "1.2.4", der.null(), source="test")
+    unsigned = parse_signed_data(other, source="test").signer.unsigned
+    assert {kind: [each.encoded for each in held] for kind, held in unsigned.items()} == {
+        "1.2.3": [der.integer(1), der.integer(2)],
+        "1.2.4": [der.null()],
+    }
+    assert read_signed_data(other, source="test").signer == signatory().leaf
+    assert parse_signed_data(built, source="test").signer.unsigned == {}
+    with pytest.raises(ParseError):
+        with_unsigned_value(built[:-1], "1.2.3", der.null(), source="test")
 
 
 def test_a_detached_signature_is_refused() -> None:

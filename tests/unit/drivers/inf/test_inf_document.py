@@ -91,6 +91,30 @@ def test_places_are_those_of_the_text() -> None:
     assert (entry.column, [field.column for field in entry.values]) == (2, [7, 10])
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        'key = "a", b, "c;d", e f ; comment',
+        '  "a", b ,\t"c"',
+        '  key = "a", b ',
+        "\tkey=a,b c , d=e\r",
+        'HKR,, "Name", 0x1, "text"\r',
+        "%Device% = Install, PCI\\VEN_1234&DEV_5678",
+    ],
+)
+def test_the_ways_of_reading_a_line_agree(line: str) -> None:
+    """An empty doubled quote at its end sends a line the way of the odd ones."""
+    (entry,) = parse(f"[s]\n{line}").entries("s")
+    body, semicolon, comment = line.partition(" ; ")
+    (other,) = parse(f'[s]\n{body.rstrip()}, """"{semicolon}{comment}').entries("s")
+    assert (entry.key, entry.values, entry.line, entry.column) == (
+        other.key,
+        other.values[:-1],
+        other.line,
+        other.column,
+    )
+
+
 def test_repeated_keys_and_sections_keep_their_order() -> None:
     inf = parse("[A]\nx=1\nX=2\n[b]\n[a] junk\nx=3\n")
     assert [entry.value(0) for entry in inf.entries("a", "X")] == ["1", "2", "3"]
@@ -146,6 +170,7 @@ TEXT = '[Strings]\nm = "Müller"\n'
         (codecs.BOM_UTF16_BE + TEXT.encode("utf-16-be"), "utf-16-be", "inf.1003"),
         (codecs.BOM_UTF8 + TEXT.encode(), "utf-8", "inf.1003"),
         (TEXT.encode("utf-16-le"), "utf-16-le", "inf.1003"),
+        (TEXT.encode("utf-16-be"), "utf-16-be", "inf.1003"),
         (TEXT.encode(), "utf-8", "inf.encoding-ambiguous"),
         (TEXT.encode("cp1252"), "cp1252", "inf.encoding-ambiguous"),
     ],
@@ -244,6 +269,7 @@ def test_the_version_section_is_read_with_its_tokens() -> None:
     ).version
     assert (version.line, version.signature, version.class_name) == (2, "$Windows NT$", "System")
     assert version.catalog_files == {".ntamd64": "a.cat", "": "b.cat"}
+    assert (version.catalog("amd64"), version.catalog("arm64")) == ("a.cat", "b.cat")
     assert (version.provider, version.pnp_lockdown, version.extension_id) == ("Acme", "1", "")
     assert version.driver_ver is not None
     assert (version.driver_ver.date, version.driver_ver.version) == (date(2006, 6, 21), (6, 1, 7600, 16385))
@@ -251,6 +277,8 @@ def test_the_version_section_is_read_with_its_tokens() -> None:
     assert not version.is_extension
     assert parse("[version]\nclass=EXTENSION").version.is_extension
     assert parse("").version.line == 0
+    assert parse("").version.catalog("amd64") is None
+    assert parse("[Version]\nCatalogFile.NT=a.cat\nCatalogFile=b.cat").version.catalog("x86") == "a.cat"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,9 @@
 """Which devices an INF has for an operating system, and the driver metadata made from that."""
 
 import json
+import re
+import warnings
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +14,9 @@ from hwdash.drivers.inf.metadata import driver_metadata
 from hwdash.drivers.inf.models import (
     TargetOS,
     architectures,
+    devices,
     devices_for,
+    excluded_ids,
     feature_score,
     install_section,
     manufacturers,
@@ -68,7 +73,8 @@ def chosen(decorations: str, code: str) -> str | None:
         # architecture: equal; none stated means x86
         ("", "v100_RS5_FULL", ""),
         ("", "v100_X64_RS5_FULL", None),
-        ("NT", "v100_RS5_FULL", ""),
+        ("NT", "v100_RS5_FULL", "NT"),
+        ("NT, NTx86", "v100_RS5_FULL", "NTx86"),
         ("NTx86", "v100_RS5_FULL", "NTx86"),
         ("NTarm64", "v100_X64_RS5_FULL", None),
         ("NTarm64", "v100_ARM64_RS5_FULL", "NTarm64"),
@@ -175,6 +181,65 @@ def test_the_first_feature_score_counts() -> None:
     assert feature_score(inf, "Plain") is None
 
 
+def test_excluded_ids_are_read_and_stay_in_the_metadata() -> None:
+    inf = parse(
+        INF.replace("[Plain]\n", "[Plain]\nExcludeID = %Id%, , USB\\X\nexcludeid = USB\\Y\n")
+        + '[Strings]\nId = "USB\\I"\n'
+    )
+    assert excluded_ids(inf, "plain") == ["USB\\I", "USB\\X", "USB\\Y"]
+    assert excluded_ids(inf, "Light.NT") == []
+    inf = parse(INF.replace("[Plain]\n", "[Plain]\nExcludeID = USB\\VID_1234&PID_5678\n"))
+    assert '"usb' in json.dumps(driver_metadata({"b": [("t.inf", inf)]}, [system("7_X64")]))
+
+
+DOCUMENTED = {
+    "BundleInfoMap": {
+        "dc3b111e-c750-4a55-96ce-0eae1d1da8a2": {
+            "Locales": ["English"],
+            "InfInfoMap": {
+                "foo_bar.inf": {
+                    "DriverPackageFamilyId": "RAID-foo_bar.inf",
+                    "InfClass": "SCSIAdapter",
+                    "DriverVersion": "1.1.1.1",
+                    "DriverDate": "2018-01-11T00:00:00",
+                    "ExtensionId": None,
+                    "Provider": "RAID",
+                    "ClassGuid": "{a43418dc-cfc9-42e1-85b0-2d644331e214}",
+                    "InstallationComputerHardwareIds": [
+                        "a9a8e6fc-4969-4336-927c-9d8f7b6c1d14",
+                        "a4a127cb-2c10-464e-abb5-e78fcdf0d3c3",
+                    ],
+                    "OSPnPInfoMap": {
+                        "WINDOWS_v100_RS3_FULL": {
+                            "pci\\ven_test&dev_abcd": {
+                                "Manufacturer": "RAID",
+                                "DeviceDescription": "Virtual Raid Adapter",
+                                "FeatureScore": None,
+                            }
+                        }
+                    },
+                }
+            },
+        }
+    }
+}
+
+
+def test_the_documented_sample_is_made_of_the_inf_that_it_describes() -> None:
+    """The one sample of dashboard/driver-package-metadata.md. No INF can hold its CHIDs: ours is an empty list."""
+    inf = parse(
+        "[Version]\nClass=SCSIAdapter\nClassGuid={A43418DC-CFC9-42E1-85B0-2D644331E214}\nProvider=%R%\n"
+        "DriverVer=01/11/2018,1.1.1.1\n[Manufacturer]\n%R%=M,NTx86\n[M.NTx86]\n%D%=I,PCI\\VEN_TEST&DEV_ABCD\n[I]\n"
+        '[Strings]\nR="RAID"\nD="Virtual Raid Adapter"\n'
+    )
+    (bundle,) = DOCUMENTED["BundleInfoMap"]
+    found = json.loads(json.dumps(driver_metadata({bundle: [("foo_bar.inf", inf)]}, [system("v100_RS3_FULL")])))
+    chids = found["BundleInfoMap"][bundle]["InfInfoMap"]["foo_bar.inf"]["InstallationComputerHardwareIds"]
+    assert chids == []
+    chids += ["a9a8e6fc-4969-4336-927c-9d8f7b6c1d14", "a4a127cb-2c10-464e-abb5-e78fcdf0d3c3"]
+    assert found == DOCUMENTED
+
+
 def test_metadata_has_the_shape_of_the_wire() -> None:
     systems = [system(code) for code in ("v100_X64_RS5_FULL", "v100_X64_CO_FULL", "v100_ARM64_RS5_FULL", "7_X64", "7")]
     found = driver_metadata({"bundle-1": [("acme.inf", parse(INF))]}, systems)
@@ -228,9 +293,64 @@ def test_every_inf_of_every_bundle_is_listed() -> None:
     assert (bare["ExtensionId"], bare["OSPnPInfoMap"]) == (None, {})
 
 
+def test_of_two_infs_of_one_name_the_first_is_listed() -> None:
+    found = driver_metadata({"a": [("X.inf", parse(INF)), ("x.INF", parse("[Version]\n"))]}, OPERATING_SYSTEMS)
+    assert '"X.inf"' in json.dumps(found)
+    assert '"x.INF"' not in json.dumps(found)
+
+
 def test_metadata_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metadata, "MAX_PNP_IDS", 4)
     bundles = {"a": [("acme.inf", parse(INF))]}
     driver_metadata(bundles, [system("v100_X64_RS5_FULL")])
     with pytest.raises(LimitExceeded, match="more than 4"):
         driver_metadata(bundles, [system("v100_X64_RS5_FULL"), system("7_X64")])
+
+
+SAMPLES = Path(__file__).parents[4] / ".." / "shared" / "corpus" / "inf"
+
+
+def ids_by_hand(data: bytes) -> int:
+    """The IDs in an INF, by another route than the parser's: the whole text is cut at its headers by one regular
+    expression, and in the sections that [Manufacturer] names, whatever their decoration, the commas before something
+    are counted behind each ``=``. No tokens, no quotes that hold a comma, no values as such.
+
+    The PyPI tool wininfparser, run once over the same files beside the repository, gave the same number for each.
+    """
+    text = data[2:].decode("utf-16-le") if data.startswith(b"\xff\xfe") else data.decode("latin-1")
+    _, *parts = re.split(r"^[ \t]*\[([^]\n]*)\][^\n]*$", text, flags=re.MULTILINE)
+    bodies: dict[str, str] = {}
+    for name, body in zip(parts[::2], parts[1::2], strict=True):
+        bodies[name.lower()] = bodies.get(name.lower(), "") + body
+    values = re.compile(r"^[ \t]*(?![;\s])(?:\"[^\"\n]*\"|[^=,;\"\n])+=([^;\n]*)", re.MULTILINE)
+    named = set()
+    for line in values.findall(bodies.get("manufacturer", "")):
+        base, *targets = [part.strip().lower() for part in line.split(",")]
+        named |= {base, *(f"{base}.{target}" for target in targets)}
+    return sum(
+        len(re.findall(r",[ \t]*[^\s,]", line)) for name in named for line in values.findall(bodies.get(name, ""))
+    )
+
+
+def ids_parsed(inf: Inf) -> int:
+    sections = {
+        models.name.lower(): (manufacturer, models)
+        for manufacturer in manufacturers(inf)
+        for models in manufacturer.models
+    }
+    return sum(len(device.ids) for maker, models in sections.values() for device in devices(inf, maker, models))
+
+
+def test_every_sample_is_read_with_as_many_ids_as_another_reader_counts() -> None:
+    assert ids_by_hand(INF.encode()) == ids_parsed(parse(INF)) == 6
+    paths = sorted(path for path in SAMPLES.rglob("*") if path.suffix.lower() in (".inf", ".inx"))
+    counts = {}
+    for path in paths:
+        data = path.read_bytes()
+        name = path.relative_to(SAMPLES).as_posix()
+        counts[name] = ids_parsed(Inf.parse(data, source=name)), ids_by_hand(data)
+    assert {name: pair for name, pair in counts.items() if pair[0] != pair[1]} == {}
+    if paths:
+        assert (len(counts), sum(ours for ours, _ in counts.values())) == (138, 240)
+    else:
+        warnings.warn("the samples are not beside the repository: only our own INF is counted", stacklevel=2)

@@ -6,7 +6,7 @@ A rule speaks only where the text of the INF alone proves it right: what an incl
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -14,7 +14,27 @@ from typing import Literal, NamedTuple
 from hwdash.drivers.errors import ParseError
 from hwdash.drivers.findings import Finding, Level
 from hwdash.drivers.inf.document import Inf
-from hwdash.drivers.inf.verify import copying, devices, primitive, registry, services, version_section
+from hwdash.drivers.inf.verify import (
+    conflicts,
+    copying,
+    devices,
+    directives,
+    dirids,
+    display,
+    events,
+    frameworks,
+    included,
+    legacy,
+    network,
+    primitive,
+    registry,
+    registry_data,
+    sections,
+    services,
+    software,
+    version_section,
+)
+from hwdash.drivers.inf.verify.coverage import INFERRED
 from hwdash.drivers.inf.verify.inspection import Inspection, Problem
 
 Mode = Literal["declarative", "universal", "windows"]
@@ -54,16 +74,30 @@ RULES: dict[int, Rule] = {
     **services.RULES,
     **copying.RULES,
     **registry.RULES,
+    **directives.RULES,
+    **sections.RULES,
+    **included.RULES,
+    **dirids.RULES,
+    **legacy.RULES,
+    **registry_data.RULES,
+    **conflicts.RULES,
+    **frameworks.RULES,
+    **events.RULES,
+    **software.RULES,
+    **network.RULES,
+    **display.RULES,
 }
 """The rules that are judged, by code."""
 
 
-def verify(inf: Inf, *, mode: Mode) -> list[Finding]:
+def verify(inf: Inf, *, mode: Mode, provider: str | None = None, files: Collection[str] | None = None) -> list[Finding]:
     """What InfVerif's codes have to say about an INF in one mode, by line, then by code (lower is more serious).
 
+    ``provider`` is what the INF's Provider must be (InfVerif's /provider). ``files`` are the paths of the files in the
+    INF's folder, relative to it; None when they are not known: then nothing is said about them.
     A finding's rule is ``inf.`` and the code. A file that is no driver INF at all (1001) gets that finding alone.
     """
-    inspection = Inspection(inf)
+    inspection = Inspection(inf, provider=provider, files=files)
     not_a_driver = list(version_section.inf_1001_not_a_driver_inf(inspection))
     if not_a_driver:
         return [*inf.findings, *(_finding(inf, 1001, "error", problem) for problem in not_a_driver)]
@@ -95,5 +129,11 @@ def is_declarative(inf: Inf) -> bool:
 
 def _finding(inf: Inf, code: int, level: Level, problem: Problem) -> Finding:
     return Finding(
-        f"inf.{code}", level, problem.message, problem.remedy, inf.source, problem.line, inferred=problem.inferred
+        f"inf.{code}",
+        level,
+        problem.message,
+        problem.remedy,
+        inf.source,
+        problem.line,
+        inferred=problem.inferred or code in INFERRED,
     )

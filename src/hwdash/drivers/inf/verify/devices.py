@@ -9,7 +9,6 @@ from hwdash.drivers.inf.verify.inspection import Inspection, Problem
 _OLDEST_BUILD = (10, 0, 14310)
 _BYTE = re.compile(r"(?:0x)?[0-9a-f]{1,2}\Z", re.IGNORECASE | re.ASCII)
 _NO_SERVICE_NEEDED = frozenset({"printer", "netservice", "nettrans", "netclient"})
-_SECTION_LISTS = frozenset({"addreg", "delreg", "copyfiles", "delfiles", "renfiles", "addproperty", "delproperty"})
 
 
 def inf_1011_manufacturer_without_models(case: Inspection) -> Iterator[Problem]:
@@ -27,13 +26,17 @@ def inf_1203_section_not_found(case: Inspection) -> Iterator[Problem]:
             if models.target is not None and case.inf.section(models.name) is None:
                 message = f"The Models section [{models.name}] does not exist."
                 yield Problem(manufacturer.line, message, "Add it, or take its decoration out of the line.")
-    for directive in case.directives:
-        if directive.key not in _SECTION_LISTS or case.leans_on_included(directive.section):
+    for reference in case.outline.references:
+        # 2006 speaks of services, 1315 and 1319 of what is needed.
+        if (
+            reference.kind == "service"
+            or reference.directive == "Needs"
+            or case.inf.section(reference.target) is not None
+        ):
             continue
-        for name in case.inf.values(directive.entry):
-            if name and name[0] != "@" and case.inf.section(name) is None:
-                message = f"{directive.entry.key} names the section [{name}], which does not exist."
-                yield Problem(directive.entry.line, message, "Add the section or correct its name.")
+        if not case.leans_on_included(reference.section):
+            message = f"{reference.entry.key} names the section [{reference.target}], which does not exist."
+            yield Problem(reference.entry.line, message, "Add the section or correct its name.")
 
 
 def inf_1245_bad_feature_score(case: Inspection) -> Iterator[Problem]:

@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -11,6 +11,7 @@ from hwdash.drivers.inf.document import Inf
 from hwdash.drivers.inf.files import CopiedFile, Destination, copied_files, destination
 from hwdash.drivers.inf.lexer import Entry
 from hwdash.drivers.inf.models import Device, Manufacturer, TargetOS, devices, install_section, manufacturers
+from hwdash.drivers.inf.verify.outline import SUFFIXES, Outline
 from hwdash.vocabulary import Architecture
 
 Release = tuple[int, int, int]
@@ -21,6 +22,8 @@ DRIVER_STORE_SINCE: Release = (10, 0, 16299)
 
 ISOLATION_SINCE: Release = (10, 0, 17763)
 """The build from which InfVerif /w asks for driver package isolation by default (its /wbuild option)."""
+
+_LONGEST_NUMBER = 20  # digits of 64 bits; Python refuses to write out much longer ones
 
 _SUFFIXES = (
     "HW",
@@ -65,11 +68,13 @@ class Install:
 
 @dataclass(frozen=True, slots=True)
 class ListedDevice:
-    """A device line with the architecture of its Models section and the install section found for it, if any."""
+    """A device line with the architecture and target of its Models section and the install section found for it, if
+    any."""
 
     device: Device
     architecture: Architecture
     install: Install | None
+    target: TargetOS
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +108,18 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class RegistryEntry:
-    """A line of an AddReg section. ``in_service`` when a service's install section names that section."""
+    """A line of an AddReg section. ``in_service`` when a service's install section names that section.
+
+    ``flags_text`` is what was written for ``flags``, which is 0 when that is no number; ``section`` is in lower case.
+    """
 
     root: str
     subkey: str
     value: str
     flags: int
+    flags_text: str
     data: tuple[str, ...]
+    section: str
     line: int
     in_service: bool
     is_isolated: bool
@@ -129,10 +139,16 @@ class Directive(NamedTuple):
 
 
 class Inspection:
-    """An INF and what its rules share. Everything is found once, when first asked for."""
+    """An INF and what its rules share. Everything is found once, when first asked for.
 
-    def __init__(self, inf: Inf) -> None:
+    ``provider`` is what the INF's Provider must be, ``files`` the paths in its folder, in lower case with slashes; None
+    where nobody said.
+    """
+
+    def __init__(self, inf: Inf, *, provider: str | None = None, files: Collection[str] | None = None) -> None:
         self.inf = inf
+        self.provider = provider
+        self.files = None if files is None else {name.replace("\\", "/").lower() for name in files}
 
     @cached_property
     def manufacturers(self) -> list[Manufacturer]:
@@ -159,7 +175,7 @@ class Inspection:
                 for device in devices(self.inf, manufacturer, models):
                     section = install_section(self.inf, device.install_section, architecture)
                     install = self._install(section, architecture, True, target, starts) if section else None
-                    found.append(ListedDevice(device, architecture, install))
+                    found.append(ListedDevice(device, architecture, install, target))
         return found
 
     def _install(
@@ -209,6 +225,31 @@ class Inspection:
     def leans_on_included(self, section: str) -> bool:
         """The section is completed by one of another INF, which is not here to be looked at."""
         return bool(self.inf.entries(section, "Include") or self.inf.entries(section, "Needs"))
+
+    def subdirectives(self, suffix: str, key: str) -> Iterator[tuple[Install, Entry]]:
+        """The entries of a key in the ``suffix`` sections of the install sections, each section once."""
+        seen: set[str] = set()
+        for install in self.installs:
+            name = f"{install.section}.{suffix}".lower()
+            if name not in seen:
+                seen.add(name)
+                for entry in self.inf.entries(name, key):
+                    yield install, entry
+
+    @cached_property
+    def outline(self) -> Outline:
+        """The sections that can be reached from [Version], the install sections and those of classes."""
+        roots = [("Version", "version")]
+        for install in self.installs:
+            roots.append((install.section, "install" if install.is_device else "default install"))
+            roots += [(f"{install.section}.{suffix}", suffix) for suffix in SUFFIXES]
+        for section in self.inf.sections:
+            base, dot, decoration = section.name.partition(".")
+            if base.lower() == "classinstall32" and (not dot or TargetOS.parse(decoration) is not None):
+                roots.append((section.name, "class install"))
+        for entry in self.inf.entries("InterfaceInstall32"):
+            roots.append((self.inf.substitute(entry.value(0)), "interface"))
+        return Outline(self.inf, dict.fromkeys(roots))
 
     @cached_property
     def services(self) -> list[Service]:
@@ -264,7 +305,9 @@ class Inspection:
                             subkey=subkey,
                             value=value,
                             flags=number(flags) or 0,
+                            flags_text=flags,
                             data=tuple(values[4:]),
+                            section=name,
                             line=entry.line,
                             in_service=in_service,
                             is_isolated=is_isolated,
@@ -290,6 +333,8 @@ class Inspection:
 
 def number(text: str) -> int | None:
     """A decimal or 0x hexadecimal number; 0 for empty text; None for anything else."""
+    if len(text) > _LONGEST_NUMBER:
+        return None
     try:
         return int(text, 16 if text[:2].lower() == "0x" else 10) if text else 0
     except ValueError:

@@ -55,6 +55,14 @@ def inf_1209_section_defined_twice(case: Inspection) -> Iterator[Problem]:
             yield Problem(line, message, "Join the two, or rename one of them.")
 
 
+def inf_1210_provider_not_expected(case: Inspection) -> Iterator[Problem]:
+    """The provider must be the one that was asked for."""
+    found = case.inf.version.provider
+    if case.provider is not None and found and found != case.provider:
+        message = f"The Provider is {found!r} and should be {case.provider!r}."
+        yield Problem(_line(case, "Provider"), message, f"Write Provider = {case.provider}.")
+
+
 def inf_1213_cat_in_sourcedisksfiles(case: Inspection) -> Iterator[Problem]:
     """The catalog must not be among the source files."""
     for section in case.inf.sections:
@@ -213,6 +221,7 @@ RULES = {
     1010: inf_1010_bad_classguid,
     1204: inf_1204_provider_microsoft,
     1209: inf_1209_section_defined_twice,
+    1210: inf_1210_provider_not_expected,
     1213: inf_1213_cat_in_sourcedisksfiles,
     1214: inf_1214_bad_catalog_name,
     1217: inf_1217_bad_version,
