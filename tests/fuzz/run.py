@@ -47,8 +47,16 @@ def fuzz(name: str, seconds: int, folder: Path, *, seed: int | None = None) -> O
         "print_final_stats": 1,
         **({"seed": seed} if seed is not None else {}),
     }
+    command = [
+        sys.executable,
+        HERE / "one_target.py",
+        name,
+        *(f"-{key}={value}" for key, value in options.items()),
+        corpus,
+    ]
     ended = subprocess.run(
-        [sys.executable, HERE / "one_target.py", name, *(f"-{key}={value}" for key, value in options.items()), corpus],
+        # A process takes the greatest memory of its parent for its own when it starts: a shell between us keeps ours out.
+        ["sh", "-c", '"$@"; exit $?', "sh", *command],
         capture_output=True,
         text=True,
         errors="replace",
