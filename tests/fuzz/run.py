@@ -55,7 +55,7 @@ def fuzz(name: str, seconds: int, folder: Path, *, seed: int | None = None) -> O
         corpus,
     ]
     ended = subprocess.run(
-        # A process takes the greatest memory of its parent for its own when it starts: a shell between us keeps ours out.
+        # A process counts the greatest memory of its parent as its own at its start: a shell between keeps ours out.
         ["sh", "-c", '"$@"; exit $?', "sh", *command],
         capture_output=True,
         text=True,

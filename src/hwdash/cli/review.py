@@ -12,7 +12,6 @@ from hwdash.cli.service_options import data_option, existing_service
 from hwdash.clock import system_clock
 from hwdash.pipeline.engine import WorkflowQueue
 from hwdash.pipeline.review import NotInReview, approve, reject, waiting
-from hwdash.pipeline.submission import STEP_NAMES
 from hwdash.storage.blobs import BlobStore
 from hwdash.storage.database import Database
 
@@ -50,7 +49,7 @@ REASON = click.option("--reason", required=True, help="Why; a rejection's reason
 @data_option
 def approve_submission(submission_id: int, reason: str, data: Path | None) -> None:
     """Let SUBMISSION_ID go on to signing."""
-    queue = WorkflowQueue(Database(existing_service(data).database), STEP_NAMES)
+    queue = WorkflowQueue(Database(existing_service(data).database))
     with _told(), transaction(data) as connection:
         approve(connection, queue, submission_id, reason, system_clock())
     click.echo(f"submission {submission_id} is approved")

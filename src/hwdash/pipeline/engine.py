@@ -1,17 +1,18 @@
 """Durable work: the one place that knows DBOS (docs/adr/0004).
 
-A workflow is enqueued in the caller's transaction and calls one function a step. The submission's row is the truth; the
-engine only makes sure that the next step runs. Steps run at least once: what they publish is fenced by the row
-(storage/submissions.py).
+A workflow is enqueued in the caller's transaction and calls one function a step. The row of the object that it moves (a
+submission, a preproduction package ...) is the truth; the engine only makes sure that the next step runs. Steps run at
+least once: what they publish is fenced by the row (storage/submissions.py).
 
 Permanent refusals are results, not exceptions: whatever a step raises is taken for a passing fault and tried again,
 with growing pauses.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 
 import sqlalchemy as sa
 from dbos import DBOS, DBOSClient, DBOSConfig, error
@@ -20,8 +21,8 @@ from hwdash.storage.database import BUSY_TIMEOUT_MS, Database
 
 log = logging.getLogger(__name__)
 
-WORKFLOW = "submission"
-QUEUE = "submissions"
+WORKFLOW = "hwdash"
+QUEUE = "hwdash"
 # The version of the workflow's shape, not of hwdash: it changes only when the order of steps changes without
 # DBOS.patch.
 APPLICATION_VERSION = "1"
@@ -45,22 +46,37 @@ class Outcome(StrEnum):
     """The workflow ends here: failed, finished, or waiting for a person."""
 
 
-RunStep = Callable[[int, str], Outcome]
-GiveUp = Callable[[int, str], None]
+@dataclass(frozen=True, slots=True)
+class Course:
+    """A kind of workflow: its name, which stays for ever, and its steps in order."""
+
+    kind: str
+    steps: tuple[str, ...]
+
+
+class Runner(Protocol):
+    """What runs the steps of one kind of workflow, for the object of an id."""
+
+    def run_step(self, object_id: int, step: str) -> Outcome:
+        """Run a step if the object stands there. Whatever it raises is tried again."""
+        ...
+
+    def give_up(self, object_id: int, step: str) -> None:
+        """Fail a step that was tried often enough."""
+        ...
 
 
 class _Running:
-    """The functions that the one workflow of this process calls."""
+    """What the workflows of this process call."""
 
-    run_step: RunStep
-    give_up: GiveUp
+    runners: Mapping[str, Runner]
     attempts: int
     first_pause: float
     under_way = 0
 
 
 @DBOS.workflow(name=WORKFLOW, max_recovery_attempts=RECOVERIES)
-def _submission_workflow(submission_id: int, steps: list[str]) -> str:
+def _workflow(kind: str, object_id: int, steps: list[str]) -> str:
     for step in steps:
         try:
             outcome = DBOS.run_step(
@@ -72,30 +88,31 @@ def _submission_workflow(submission_id: int, steps: list[str]) -> str:
                     "backoff_rate": 2.0,
                 },
                 _step,
-                submission_id,
+                kind,
+                object_id,
                 step,
             )
         except error.DBOSMaxStepRetriesExceeded:
-            DBOS.run_step({"name": f"{step} given up"}, _gave_up, submission_id, step)
+            DBOS.run_step({"name": f"{step} given up"}, _gave_up, kind, object_id, step)
             return Outcome.STOP
         if outcome != Outcome.NEXT:
             return str(outcome)
     return Outcome.STOP
 
 
-def _step(submission_id: int, step: str) -> str:
+def _step(kind: str, object_id: int, step: str) -> str:
     _Running.under_way += 1
     try:
-        return str(_Running.run_step(submission_id, step))
+        return str(_Running.runners[kind].run_step(object_id, step))
     except Exception:
-        log.exception("submission %d: %s did not go through, and will be tried again", submission_id, step)
+        log.exception("%s %d: %s did not go through, and will be tried again", kind, object_id, step)
         raise
     finally:
         _Running.under_way -= 1
 
 
-def _gave_up(submission_id: int, step: str) -> None:
-    _Running.give_up(submission_id, step)
+def _gave_up(kind: str, object_id: int, step: str) -> None:
+    _Running.runners[kind].give_up(object_id, step)
 
 
 def _workflow_engine(database: Database) -> sa.Engine:
@@ -116,12 +133,11 @@ def _workflow_engine(database: Database) -> sa.Engine:
 class WorkflowQueue:
     """Starts workflows, from any process that has the database: the service, or ``hwdash admin`` beside it."""
 
-    def __init__(self, database: Database, steps: Sequence[str]) -> None:
+    def __init__(self, database: Database) -> None:
         self._client = DBOSClient(system_database_engine=_workflow_engine(database), lazy=True)
-        self._steps = list(steps)
 
-    def enqueue(self, connection: sa.Connection, submission_id: int, attempt: str) -> None:
-        """Start the submission's workflow when, and only when, the caller's transaction commits.
+    def enqueue(self, connection: sa.Connection, course: Course, object_id: int, attempt: str) -> None:
+        """Start the object's workflow when, and only when, the caller's transaction commits.
 
         ``attempt`` makes the workflow's id: a second call with the same one changes nothing.
         """
@@ -130,11 +146,12 @@ class WorkflowQueue:
             {
                 "workflow_name": WORKFLOW,
                 "queue_name": QUEUE,
-                "workflow_id": f"{WORKFLOW}-{submission_id}-{attempt}",
+                "workflow_id": f"{course.kind}-{object_id}-{attempt}",
                 "app_version": APPLICATION_VERSION,
             },
-            submission_id,
-            self._steps,
+            course.kind,
+            object_id,
+            list(course.steps),
         )
 
     def close(self) -> None:
@@ -148,17 +165,15 @@ class Engine:
     def __init__(
         self,
         database: Database,
+        runners: Mapping[Course, Runner],
         *,
-        run_step: RunStep,
-        give_up: GiveUp,
         concurrency: int = 2,
         attempts: int = ATTEMPTS,
         first_pause: float = FIRST_PAUSE_SECONDS,
     ) -> None:
         self._database = database
         self._concurrency = concurrency
-        _Running.run_step = run_step
-        _Running.give_up = give_up
+        _Running.runners = {course.kind: runner for course, runner in runners.items()}
         _Running.attempts = attempts
         _Running.first_pause = first_pause
         self._engine = _workflow_engine(database)

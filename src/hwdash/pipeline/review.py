@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from hwdash.domain.submission import next_step
 from hwdash.pipeline.engine import WorkflowQueue
 from hwdash.pipeline.report import publish_error_report
+from hwdash.pipeline.submission import SUBMISSION
 from hwdash.storage.blobs import BlobStore
 from hwdash.storage.submissions import claim_step, end_step, submissions_at
 from hwdash.vocabulary import SubmissionStep, WorkflowState
@@ -28,7 +29,7 @@ def approve(connection: sa.Connection, queue: WorkflowQueue, submission_id: int,
     changes = {"current_step": next_step(SubmissionStep.MANUAL_REVIEW), "state": WorkflowState.STARTED}
     row = _claim(connection, submission_id)
     _end(connection, row, {"decision": "approved", "reason": reason}, changes, now)
-    queue.enqueue(connection, submission_id, f"reviewed-{row.fence}")
+    queue.enqueue(connection, SUBMISSION, submission_id, f"reviewed-{row.fence}")
 
 
 def reject(connection: sa.Connection, blobs: BlobStore, submission_id: int, reason: str, now: datetime) -> None:

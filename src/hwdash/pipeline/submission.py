@@ -23,7 +23,7 @@ from hwdash.pipeline import (
     signing,
     validation,
 )
-from hwdash.pipeline.engine import Outcome
+from hwdash.pipeline.engine import Course, Outcome
 from hwdash.pipeline.report import publish_error_report
 from hwdash.pipeline.work import Done, Resources, StepFailed, Waiting, Work
 from hwdash.storage.accounts import signing_certificates_of
@@ -171,5 +171,5 @@ class SubmissionWorkflow:
         return ended
 
 
-STEP_NAMES = [str(step) for step in SUBMISSION_STEPS]
-"""The names of the steps in order, as the engine needs them."""
+SUBMISSION = Course("submission", tuple(str(step) for step in SUBMISSION_STEPS))
+"""The course of a submission."""

@@ -18,7 +18,7 @@ from hwdash.domain.errors import Code, DomainError
 from hwdash.pipeline.child import check_isolation
 from hwdash.pipeline.engine import Engine, WorkflowQueue
 from hwdash.pipeline.scanning import check_rules
-from hwdash.pipeline.submission import STEP_NAMES, SubmissionWorkflow
+from hwdash.pipeline.submission import SUBMISSION, SubmissionWorkflow
 from hwdash.pipeline.work import Resources
 from hwdash.server.api.products import product_routes
 from hwdash.server.api.submissions import report_routes, submission_routes
@@ -64,8 +64,8 @@ def create_service(settings: Settings, *, public_url: str | None = None, clock: 
     blobs = BlobStore(settings.data / "blobs", clock=clock, max_blob_size=settings.max_package_mb << 20)
     signer = SignerProcess.start(keys_folder(settings.data))
     workflow = SubmissionWorkflow(database, Resources(settings=settings, blobs=blobs, signer=signer, clock=clock))
-    workflows = WorkflowQueue(database, STEP_NAMES)
-    engine = Engine(database, run_step=workflow.run_step, give_up=workflow.give_up)
+    workflows = WorkflowQueue(database)
+    engine = Engine(database, {SUBMISSION: workflow})
     service = Service(
         settings=settings,
         public_url=url,

@@ -14,13 +14,16 @@ from contextlib import contextmanager
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import sqlalchemy as sa
+from sqlalchemy.schema import CreateColumn
 
 from hwdash.storage.tables import metadata, schema_version
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""Raised by each release that changes the tables. What a release adds is a table, or a column that is nullable or has a
+server_default: older databases get it when they are opened."""
 BUSY_TIMEOUT_MS = 30_000
 
 
@@ -63,20 +66,25 @@ class Database:
         return engine
 
     def create(self) -> None:
-        """Make the tables of a new database, or check that an existing one is of this version.
+        """Make the tables of a new database, or give an older one what it lacks.
 
-        Raises SchemaMismatch when another version of hwdash made it.
+        Raises SchemaMismatch when a later version of hwdash made it.
         """
         with self.writing() as connection:
-            metadata.create_all(connection)
+            schema_version.create(connection, checkfirst=True)
             found = connection.execute(sa.select(schema_version.c.version)).scalar_one_or_none()
-            if found is None:
-                connection.execute(schema_version.insert().values(version=SCHEMA_VERSION))
-            elif found != SCHEMA_VERSION:
+            if found is not None and found > SCHEMA_VERSION:
                 raise SchemaMismatch(
-                    f"the database has schema version {found}, this hwdash needs {SCHEMA_VERSION}: "
+                    f"the database has schema version {found}, this hwdash knows {SCHEMA_VERSION}: "
                     f"run the hwdash release that wrote it, or start with a new HWDASH_DATA folder"
                 )
+            if found is not None and found < SCHEMA_VERSION:
+                _add_missing_columns(connection)
+            metadata.create_all(connection)
+            if found is None:
+                connection.execute(schema_version.insert().values(version=SCHEMA_VERSION))
+            else:
+                connection.execute(schema_version.update().values(version=SCHEMA_VERSION))
 
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:
@@ -114,3 +122,19 @@ class Database:
         self._writers.shutdown()
         self.engine.dispose()
         self._reading_engine.dispose()
+
+
+def _add_missing_columns(connection: sa.Connection) -> None:
+    present = sa.inspect(connection)
+    for table in metadata.sorted_tables:
+        if not present.has_table(table.name):
+            continue
+        names = {column["name"] for column in present.get_columns(table.name)}
+        for column in table.c:
+            if column.name not in names:
+                described = CreateColumn(column).compile(dialect=connection.dialect)
+                connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {described}")
+        indexes = {index["name"] for index in present.get_indexes(table.name)}
+        for index in table.indexes:
+            if index.name not in indexes:
+                index.create(connection)

@@ -9,8 +9,8 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from hwdash.storage.accounts import create_account, create_application
-from hwdash.storage.database import Database, SchemaMismatch
+from hwdash.storage.accounts import account, create_account, create_application
+from hwdash.storage.database import SCHEMA_VERSION, Database, SchemaMismatch
 from hwdash.storage.products import insert_product, list_products
 from hwdash.storage.submissions import (
     claim_step,
@@ -22,12 +22,26 @@ from hwdash.storage.submissions import (
     mark_committed,
     step_results,
 )
-from hwdash.storage.tables import schema_version
+from hwdash.storage.tables import metadata, schema_version
 from hwdash.vocabulary import Role
 
 NOW = datetime(2026, 11, 23, 12, 0, 0, 5, tzinfo=UTC)
 Row = sa.Row[Any]
 FIRST, SECOND = "packageInfoValidation", "preparation"
+
+TABLES_OF_VERSION_1 = {
+    "accounts": "id tenant_id name policy created_at",
+    "applications": "client_id account_id name roles created_at",
+    "application_certificates": "thumbprint client_id certificate created_at",
+    "application_secrets": "id client_id sha256 created_at expires_at",
+    "creates": "client_id request_id fingerprint object_id created_at",
+    "downloads": "submission_id type blob name",
+    "products": "id account_id shared_product_id name test_harness attributes is_committed created_at updated_at",
+    "signing_certificates": "account_id thumbprint certificate subject kind not_after added_at",
+    "submission_steps": "submission_id step result finished_at",
+    "submissions": "id product_id account_id name type commit_status current_step state messages fence package_blob "
+    "package_version is_extension_inf is_universal is_declarative_inf created_by created_at committed_at finished_at",
+}
 
 
 @pytest.fixture
@@ -156,8 +170,34 @@ def test_pages_follow_one_another_without_gap_or_overlap(connection: sa.Connecti
     assert len(set(everything)) == 7
 
 
-def test_a_database_of_another_version_is_refused(database: Database) -> None:
+def test_a_database_of_a_later_version_is_refused(database: Database) -> None:
     with database.writing() as connection:
         connection.execute(schema_version.update().values(version=99))
     with pytest.raises(SchemaMismatch, match="99"):
         database.create()
+
+
+def test_an_older_database_gets_what_it_lacks_and_keeps_what_it_has(database: Database) -> None:
+    with database.writing() as connection:
+        made = create_account(connection, "Vendor", NOW)
+        for statement in (
+            "ALTER TABLE submissions DROP COLUMN finished_at",
+            "DROP INDEX uq_submissions_one_initial",
+            "DROP TABLE downloads",
+            "UPDATE schema_version SET version = 1",
+        ):
+            connection.exec_driver_sql(statement)
+    database.create()
+    with database.reading() as connection:
+        found = sa.inspect(connection)
+        assert "finished_at" in {column["name"] for column in found.get_columns("submissions")}
+        assert "uq_submissions_one_initial" in {index["name"] for index in found.get_indexes("submissions")}
+        assert found.has_table("downloads")
+        assert account(connection, made.id) == made
+        assert connection.execute(sa.select(schema_version.c.version)).scalar_one() == SCHEMA_VERSION
+
+
+@pytest.mark.parametrize(("table", "columns"), TABLES_OF_VERSION_1.items())
+def test_what_a_table_has_gained_can_be_added_to_one_with_rows(table: str, columns: str) -> None:
+    gained = [column for column in metadata.tables[table].c if column.name not in columns.split()]
+    assert [column.name for column in gained if not column.nullable and column.server_default is None] == []

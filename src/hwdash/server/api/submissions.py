@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 from hwdash.domain.errors import Code, DomainError, not_found
 from hwdash.domain.submission import FIRST_STEP, ONLY_PENDING, check_commit, check_create
 from hwdash.pipeline.report import ERROR_REPORT
+from hwdash.pipeline.submission import SUBMISSION
 from hwdash.pipeline.work import package_name
 from hwdash.server.requests import (
     HARDWARE_ROLES,
@@ -151,7 +152,7 @@ def _commit(
         connection, submission_id, package_version=uploaded.version, first_step=FIRST_STEP, now=service.clock()
     ):
         raise DomainError(Code.REQUEST_INVALID_FOR_CURRENT_STATE, ONLY_PENDING)
-    service.workflows.enqueue(connection, submission_id, "1")
+    service.workflows.enqueue(connection, SUBMISSION, submission_id, "1")
 
 
 def _find(
