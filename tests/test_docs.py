@@ -25,6 +25,7 @@ from hwdash.clock import system_clock
 from hwdash.domain.errors import Code
 from hwdash.drivers.inf.verify import CODES
 from hwdash.drivers.inf.verify.coverage import INFERRED, UNCHECKED
+from hwdash.server.api.routes import ROUTES
 from hwdash.server.app import create_service
 from hwdash.server.errors import STATUS
 from hwdash.server.setup import make_service
@@ -236,8 +237,8 @@ def routes(new_service: Settings) -> set[tuple[str, str, str]]:
     running.workflow._resources.signer.close()
     app = running.app
     while not isinstance(app, FastAPI):
-        app = app._app  # type: ignore[attr-defined]
-    return {
+        app = app._app if hasattr(app, "_app") else app._other  # type: ignore[attr-defined]
+    return {(route.method, route.path, str(route.status)) for route in ROUTES} | {
         (method, route.path, str(getattr(route, "status_code", None) or 200))
         for route in served(app.routes)
         for method in route.methods or ()

@@ -3,6 +3,7 @@ its place, never a 500.
 """
 
 import base64
+import collections
 import itertools
 import json
 import time
@@ -20,6 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hwdash.clock import system_clock
+from hwdash.server.api.routes import ROUTES
 from hwdash.server.keys import ServiceKeys
 from hwdash.server.sas import SasSigner
 from hwdash.server.tokens import RESOURCE, TokenIssuer
@@ -84,17 +86,20 @@ def bare(service: Served) -> Iterator[httpx.Client]:
         yield client.http
 
 
-def _routes(product: object = UNKNOWN, submission: object = UNKNOWN) -> list[tuple[str, str]]:
-    """Every route, as (method, path)."""
+def _routes(product: object = UNKNOWN, submission: object = UNKNOWN, *, below: str = "") -> list[tuple[str, str]]:
+    """Every route that asks for a token, as (method, path); ``below``: those whose path has this parameter."""
+    ids = {"product_id": product, "submission_id": submission}
     return [
-        ("GET", f"{API}/products"),
-        ("POST", f"{API}/products"),
-        ("GET", f"{API}/products/{product}"),
-        ("GET", f"{API}/products/{product}/submissions"),
-        ("POST", f"{API}/products/{product}/submissions"),
-        ("GET", f"{API}/products/{product}/submissions/{submission}"),
-        ("POST", f"{API}/products/{product}/submissions/{submission}/commit"),
+        (route.method, route.path.format_map(collections.defaultdict(lambda: UNKNOWN, ids)))
+        for route in ROUTES
+        if route.roles is not None and below in route.path
     ]
+
+
+def _send(http: httpx.Client, method: str, path: str) -> httpx.Response:
+    """With a body that any route which reads one takes."""
+    body = {} if method == "GET" else {"json": {"name": "n", "type": "initial"} | PRODUCT}
+    return http.request(method, path, **body)  # type: ignore[arg-type]  # httpx types its keywords one by one
 
 
 def _error(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
@@ -245,9 +250,7 @@ def test_an_application_without_the_roles_is_forbidden_everything(
     client = _new_client(service, roles)
     with closing(client.http) as http:
         for method, path in _routes():
-            body = {"json": {"name": "n", "type": "initial"} | PRODUCT} if method == "POST" else {}
-            answer = http.request(method, path, **body)  # type: ignore[arg-type]  # httpx types its keywords one by one
-            assert lacks in _error(answer, 403, "forbidden")["message"]
+            assert lacks in _error(_send(http, method, path), 403, "forbidden")["message"]
 
 
 def test_a_reader_reads_and_submits_nothing(service: Served) -> None:
@@ -274,31 +277,24 @@ def test_a_role_taken_away_is_gone_at_once(service: Served) -> None:
 def test_another_accounts_ids_do_not_exist(client: ApiClient, stranger: ApiClient) -> None:
     submission = client.create_submission(client.create_product()["id"])
     product_id, submission_id = submission["productId"], submission["id"]
-    for method, path in _routes(product_id, submission_id)[2:]:
-        body = (
-            {"json": {"name": "mine", "type": "initial"}} if path.endswith("/submissions") and method == "POST" else {}
-        )
-        message = _error(
-            stranger.http.request(method, path, **body),  # type: ignore[arg-type]  # httpx types its keywords one by one
-            404,
-            "entityNotFound",
-        )["message"]
+    for method, path in _routes(product_id, submission_id, below="products/{product_id}"):
+        message = _error(_send(stranger.http, method, path), 404, "entityNotFound")["message"]
         # The same words as for an id that nobody has: a stranger learns nothing.
         assert message == f"There is no product {product_id} in this account."
     listed = stranger.http.get(f"{API}/products").json()["value"]
     assert product_id not in [each["id"] for each in listed]
     # Nor does a product of one's own open a submission of someone else's.
     own = stranger.create_product()["id"]
-    for method, path in _routes(own, submission_id)[5:]:
-        _error(stranger.http.request(method, path), 404, "entityNotFound")
+    for method, path in _routes(own, submission_id, below="submissions/{submission_id}"):
+        _error(_send(stranger.http, method, path), 404, "entityNotFound")
     assert client.get_submission(submission)["commitStatus"] == "commitPending"
 
 
 def test_a_submission_is_found_under_its_own_product_only(client: ApiClient) -> None:
     submission = client.create_submission(client.create_product()["id"])
     other = client.create_product()["id"]
-    for method, path in _routes(other, submission["id"])[5:]:
-        _error(client.http.request(method, path), 404, "entityNotFound")
+    for method, path in _routes(other, submission["id"], below="submissions/{submission_id}"):
+        _error(_send(client.http, method, path), 404, "entityNotFound")
 
 
 NO_IDS = ["abc", "-1", "+1", "1.0", "1e3", "0x10", "%D9%A3", "%C2%B2", "1%202", "1_0", "%00", "%FF", "..%2f1", "null"]
@@ -307,7 +303,7 @@ TOO_LARGE = ["9223372036854775808", "9" * 19, "1" * 40, "1" * 5000]
 
 @pytest.mark.parametrize("identifier", NO_IDS + TOO_LARGE, ids=lambda text: text[:25])
 def test_an_id_that_is_no_number_does_not_exist(client: ApiClient, identifier: str) -> None:
-    for method, path in _routes(identifier, identifier)[2:]:
+    for method, path in _routes(identifier, identifier, below="product_id"):
         _error(client.http.request(method, path, content=b'{"name":"n","type":"initial"}'), 404, "entityNotFound")
 
 
@@ -322,9 +318,17 @@ def test_a_path_that_is_no_route_answers_in_json(client: ApiClient) -> None:
         "/%FF",
     ):
         _error(client.http.get(path), 404, "entityNotFound")
-    for method, path in (("DELETE", f"{API}/products/1"), ("PUT", f"{API}/products"), ("TRACE", f"{API}/products")):
-        assert client.http.request(method, path).status_code == 405
-        _flat(client.http.request(method, path), 405)
+
+
+def test_another_method_on_a_known_path_is_answered_405_with_those_there_are(client: ApiClient) -> None:
+    methods: dict[str, set[str]] = collections.defaultdict(set)
+    for method, path in _routes():
+        methods[path].add(method)
+    for path, served in methods.items():
+        for method in {"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"} - served:
+            answer = client.http.request(method, path)
+            assert method in _flat(answer, 405)
+            assert set(answer.headers["Allow"].split(", ")) == served
 
 
 # --- Bodies

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -20,13 +19,12 @@ from hwdash.pipeline.engine import Engine, WorkflowQueue
 from hwdash.pipeline.scanning import check_rules
 from hwdash.pipeline.submission import SUBMISSION, SubmissionWorkflow
 from hwdash.pipeline.work import Resources
-from hwdash.server.api.products import product_routes
-from hwdash.server.api.submissions import report_routes, submission_routes
+from hwdash.server.api.routes import ROUTES
 from hwdash.server.blobs import BlobEndpoint
-from hwdash.server.errors import HttpProblem, domain_response, problem_response
+from hwdash.server.errors import HttpProblem, Refused, domain_answer, problem_answer
+from hwdash.server.frame import JSON, Frame, no_resource
 from hwdash.server.keys import ServiceKeys, keys_folder
 from hwdash.server.oauth2 import oauth2_routes
-from hwdash.server.requests import CANONICAL_BASE, WireForms
 from hwdash.server.sas import SasSigner
 from hwdash.server.service import Service
 from hwdash.server.tokens import TokenIssuer
@@ -100,56 +98,49 @@ def create_service(settings: Settings, *, public_url: str | None = None, clock: 
 
 
 def _application(service: Service, lifespan: object) -> ASGIApp:
+    """The frame around the table of routes; the token endpoints and what else there is stand behind it."""
     app = FastAPI(
         title="hwdash",
         version=__version__,
         lifespan=lifespan,  # type: ignore[arg-type]  # FastAPI's own type is private
         redirect_slashes=False,
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
     )
-    app.include_router(product_routes(service), prefix=CANONICAL_BASE)
-    app.include_router(submission_routes(service), prefix=CANONICAL_BASE)
-    app.include_router(report_routes(service))
     app.include_router(oauth2_routes(service.tokens, service.database.read, service.clock))
 
     @app.get("/healthz", include_in_schema=False)
     async def health() -> Response:
         return Response("ok\n", media_type="text/plain")
 
-    @app.exception_handler(DomainError)
-    async def refused(request: Request, error: DomainError) -> Response:
-        return domain_response(error, request.scope["request_id"])
-
-    @app.exception_handler(HttpProblem)
-    async def problem(_request: Request, error: HttpProblem) -> Response:
-        return problem_response(error)
-
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, _error: RequestValidationError) -> Response:
         # The framework's own answer would echo the input.
-        return domain_response(
-            DomainError(Code.INVALID_INPUT, "The request is not valid."), request.scope["request_id"]
-        )
+        error = DomainError(Code.INVALID_INPUT, "The request is not valid.")
+        return _response(domain_answer(error, request.scope["request_id"]))
 
     @app.exception_handler(HTTPException)
     async def no_route(request: Request, error: HTTPException) -> Response:
         if error.status_code == 404:
-            return domain_response(
-                DomainError(Code.ENTITY_NOT_FOUND, f"There is no resource at {request.url.path}."),
-                request.scope["request_id"],
-            )
-        return problem_response(HttpProblem(error.status_code, str(error.detail), error.headers))
+            return _response(domain_answer(no_resource(request.url.path), request.scope["request_id"]))
+        return _response(problem_answer(HttpProblem(error.status_code, str(error.detail), error.headers)))
 
     @app.exception_handler(Exception)
     async def unexpected(request: Request, error: Exception) -> Response:
         log.error("request %s failed", request.scope.get("request_id"), exc_info=error)
-        return JSONResponse({"statusCode": "500", "message": "Internal server error"}, 500)
+        return _response(problem_answer(HttpProblem(500, "Internal server error")))
 
     async def may_write(key: str) -> bool:
         return await service.database.read(is_open_for_upload, key)
 
-    return _Front(WireForms(app), BlobEndpoint(service.blobs, service.sas, may_write=may_write, clock=service.clock))
+    blobs = BlobEndpoint(service.blobs, service.sas, may_write=may_write, clock=service.clock)
+    return _Front(Frame(service, ROUTES, app), blobs)
+
+
+def _response(refused: Refused) -> Response:
+    status, body, headers = refused
+    return Response(body, status, headers, JSON)
 
 
 class _Front:

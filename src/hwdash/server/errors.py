@@ -5,8 +5,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fastapi.responses import JSONResponse
 from pydantic import ValidationError
+from pydantic_core import to_json
 
 from hwdash.domain.errors import Code, DomainError
 from hwdash.wire.error import ErrorDetail, ErrorEnvelope, ValidationFinding
@@ -34,7 +34,11 @@ class HttpProblem(Exception):
         self.headers = headers
 
 
-def domain_response(error: DomainError, request_id: str) -> JSONResponse:
+Refused = tuple[int, bytes, Mapping[str, str]]
+"""Status, body and headers of a refusal."""
+
+
+def domain_answer(error: DomainError, request_id: str) -> Refused:
     """The functional envelope."""
     envelope = ErrorEnvelope(
         error=ErrorDetail(
@@ -45,7 +49,7 @@ def domain_response(error: DomainError, request_id: str) -> JSONResponse:
         )
     )
     status = 400 if _is_derived_refusal(error) else STATUS[error.code]
-    return JSONResponse(envelope.to_wire(), status)
+    return status, to_json(envelope.to_wire()), {}
 
 
 def _is_derived_refusal(error: DomainError) -> bool:
@@ -53,10 +57,10 @@ def _is_derived_refusal(error: DomainError) -> bool:
     return error.message.startswith("Cannot create derived submission")
 
 
-def problem_response(problem: HttpProblem) -> JSONResponse:
+def problem_answer(problem: HttpProblem) -> Refused:
     """The flat envelope of a gateway; Microsoft's client reads ``statusCode`` as text."""
-    body: dict[str, Any] = {"statusCode": str(problem.status), "message": problem.message}
-    return JSONResponse(body, problem.status, headers=problem.headers)
+    body = {"statusCode": str(problem.status), "message": problem.message}
+    return problem.status, to_json(body), problem.headers or {}
 
 
 def invalid_input(error: ValidationError) -> DomainError:

@@ -2,28 +2,17 @@
 
 import base64
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Annotated, Any
 
 import sqlalchemy as sa
-from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse
+from pydantic import BeforeValidator
 
 from hwdash.domain.errors import Code, DomainError, not_found
-from hwdash.server.requests import (
-    HARDWARE_ROLES,
-    SUBMITTERS,
-    authenticate,
-    authorize,
-    create_key,
-    identifier,
-    read_body,
-    write_create,
-)
+from hwdash.server.route import Caller
 from hwdash.server.service import Service
-from hwdash.storage.creates import CreateKey, find_created, remember_created
 from hwdash.storage.products import find_product, insert_product, list_products
 from hwdash.storage.submissions import initial_submission
-from hwdash.wire.base import collection, link
+from hwdash.wire.base import WireModel, collection, link
 from hwdash.wire.product import Product, ProductCreate
 
 # Microsoft's own client never follows next_link (contract/api.md section 9).
@@ -31,39 +20,24 @@ DEFAULT_PAGE = 1000
 LARGEST_PAGE = 1000
 
 
-def product_routes(service: Service) -> APIRouter:
-    """The routes of products."""
-    routes = APIRouter()
-
-    @routes.post("/products", status_code=201)
-    async def create(request: Request) -> JSONResponse:
-        identity = authenticate(service, request)
-        wanted = await read_body(request, ProductCreate)
-        row = await write_create(service, _create, service, identity, create_key(request, wanted), wanted)
-        product = _to_wire(service, row)
-        return JSONResponse(product, 201, headers={"Location": product["links"][0]["href"]})
-
-    @routes.get("/products/{product_id}")
-    async def get(request: Request, product_id: str) -> JSONResponse:
-        identity = authenticate(service, request)
-        return JSONResponse(await service.database.read(_get, service, identity, identifier(product_id, "product")))
-
-    @routes.get("/products")
-    async def list_all(request: Request) -> JSONResponse:
-        identity = authenticate(service, request)
-        size, after = _page(request)
-        return JSONResponse(await service.database.read(_list, service, identity, size, after))
-
-    return routes
+def _page_size(value: object) -> int:
+    text = str(value)[:6]
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= LARGEST_PAGE):
+        raise ValueError(f"Must be a whole number from 1 to {LARGEST_PAGE}.")
+    return int(text)
 
 
-def _create(
-    connection: sa.Connection, service: Service, identity: tuple[str, str], key: CreateKey, wanted: ProductCreate
-) -> sa.Row[Any]:
-    caller = authorize(connection, identity, SUBMITTERS)
-    made_before = find_created(connection, caller.client_id, key)
-    if made_before is not None and (row := find_product(connection, caller.account_id, made_before)) is not None:
-        return row
+class PageQuery(WireModel):
+    """Which part of a collection: at most ``pageSize`` objects, behind the place that ``continuationToken`` names."""
+
+    page_size: Annotated[int, BeforeValidator(_page_size)] = DEFAULT_PAGE
+    continuation_token: str | None = None
+
+
+def create_product(
+    connection: sa.Connection, service: Service, caller: Caller, wanted: ProductCreate
+) -> dict[str, Any]:
+    """POST products."""
     attributes = wanted.to_wire()
     row = insert_product(
         connection,
@@ -73,12 +47,11 @@ def _create(
         attributes={name: value for name, value in attributes.items() if name not in ("productName", "testHarness")},
         now=service.clock(),
     )
-    remember_created(connection, caller.client_id, key, row.id, service.clock())
-    return row
+    return _to_wire(service, row)
 
 
-def _get(connection: sa.Connection, service: Service, identity: tuple[str, str], product_id: int) -> dict[str, Any]:
-    caller = authorize(connection, identity, HARDWARE_ROLES)
+def get_product(connection: sa.Connection, service: Service, caller: Caller, product_id: int) -> dict[str, Any]:
+    """GET products/{product_id}."""
     row = find_product(connection, caller.account_id, product_id)
     if row is None:
         raise not_found("product", product_id)
@@ -86,14 +59,10 @@ def _get(connection: sa.Connection, service: Service, identity: tuple[str, str],
     return _to_wire(service, row, is_extension=initial is not None and initial.is_extension_inf)
 
 
-def _list(
-    connection: sa.Connection,
-    service: Service,
-    identity: tuple[str, str],
-    size: int,
-    after: tuple[datetime, int] | None,
-) -> dict[str, Any]:
-    caller = authorize(connection, identity, HARDWARE_ROLES)
+def list_of_products(connection: sa.Connection, service: Service, caller: Caller, page: PageQuery) -> dict[str, Any]:
+    """GET products."""
+    size = page.page_size
+    after = _after(page.continuation_token) if page.continuation_token else None
     rows = list_products(connection, caller.account_id, limit=size + 1, after=after)
     url = f"{service.api_url}/products"
     links = [link(url, "self")]
@@ -122,21 +91,6 @@ def _to_wire(service: Service, row: sa.Row[Any], *, is_extension: bool = False) 
         }
     )
     return stored.to_wire()
-
-
-def _page(request: Request) -> tuple[int, tuple[datetime, int] | None]:
-    size, after = DEFAULT_PAGE, None
-    if (asked := request.query_params.get("pageSize")) is not None:
-        if not asked.isascii() or not asked.isdecimal() or not 1 <= int(asked[:6]) <= LARGEST_PAGE:
-            raise DomainError(
-                Code.INVALID_INPUT,
-                "The page size is not one.",
-                [("pageSize", f"Must be a whole number from 1 to {LARGEST_PAGE}.")],
-            )
-        size = int(asked)
-    if token := request.query_params.get("continuationToken"):
-        after = _after(token)
-    return size, after
 
 
 def _after(token: str) -> tuple[datetime, int]:

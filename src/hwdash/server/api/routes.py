@@ -1,0 +1,125 @@
+"""The table of routes: contract/api.md section 2, with the roles of section 8.3.
+
+A new route is one row here and one function (server/route.py says which).
+"""
+
+from hwdash.server.api import labels, products, reports, submissions
+from hwdash.server.paths import CANONICAL_BASE
+from hwdash.server.route import HARDWARE_ROLES, LABEL_OWNERS, SUBMITTERS, Route
+from hwdash.wire.product import Product, ProductCreate
+from hwdash.wire.submission import Submission, SubmissionCreate
+
+PRODUCTS = f"{CANONICAL_BASE}/products"
+PRODUCT = f"{PRODUCTS}/{{product_id}}"
+SUBMISSIONS = f"{PRODUCT}/submissions"
+SUBMISSION = f"{SUBMISSIONS}/{{submission_id}}"
+LABELS = f"{SUBMISSION}/shippingLabels"
+LABEL = f"{LABELS}/{{label_id}}"
+_SOURCE = "{seller_id}/sourceproductid/{product_id}/sourcesubmissionid/{submission_id}"
+
+ROUTES = (
+    Route(
+        "GET",
+        PRODUCTS,
+        "list products, newest first, in pages",
+        HARDWARE_ROLES,
+        products.list_of_products,
+        query=products.PageQuery,
+        answer=list[Product],
+    ),
+    Route(
+        "POST",
+        PRODUCTS,
+        "create a product",
+        SUBMITTERS,
+        products.create_product,
+        body=ProductCreate,
+        answer=Product,
+        status=201,
+        again=products.get_product,
+    ),
+    Route("GET", PRODUCT, "get a product", HARDWARE_ROLES, products.get_product, answer=Product),
+    Route(
+        "GET",
+        SUBMISSIONS,
+        "list a product's submissions, without downloads",
+        HARDWARE_ROLES,
+        submissions.list_of_submissions,
+        answer=list[Submission],
+    ),
+    Route(
+        "POST",
+        SUBMISSIONS,
+        "create a submission",
+        SUBMITTERS,
+        submissions.create_submission,
+        body=SubmissionCreate,
+        answer=Submission,
+        status=201,
+        again=submissions.get_submission,
+    ),
+    Route(
+        "GET",
+        SUBMISSION,
+        "get a submission with its workflow status and downloads",
+        HARDWARE_ROLES,
+        submissions.get_submission,
+        answer=Submission,
+    ),
+    Route(
+        "POST",
+        f"{SUBMISSION}/commit",
+        "hand the uploaded package over; no body",
+        SUBMITTERS,
+        submissions.commit_submission,
+        status=202,
+    ),
+    Route(
+        "POST",
+        f"{SUBMISSION}/createpublishermetadata",
+        "make the driver metadata of a submission; done already for one's own",
+        SUBMITTERS | LABEL_OWNERS,
+        labels.create_publisher_metadata,
+        status=202,
+    ),
+    Route("GET", LABELS, "list a submission's shipping labels", HARDWARE_ROLES, labels.list_of_labels, answer=list),
+    Route(
+        "POST",
+        LABELS,
+        "create a shipping label: refused, not served yet",
+        LABEL_OWNERS,
+        labels.create_label,
+        body=labels.LabelBody,
+        status=201,
+    ),
+    Route("GET", LABEL, "get a shipping label: none exists yet", HARDWARE_ROLES, labels.no_label),
+    Route(
+        "PATCH",
+        LABEL,
+        "change a shipping label's targeting: none exists yet",
+        LABEL_OWNERS,
+        labels.no_label,
+        body=labels.LabelBody,
+        status=204,
+    ),
+    Route(
+        "PUT", f"{LABEL}/cancel", "cancel a shipping label: none exists yet", LABEL_OWNERS, labels.no_label, status=204
+    ),
+    Route(
+        "GET",
+        # The misspelling is the service's own (contract/observed.md 23).
+        f"{PRODUCTS}/relationships/sourcepubliherid/{_SOURCE}",
+        "a partner's ids in the caller's own; so far only those of the caller's account have any",
+        HARDWARE_ROLES,
+        labels.look_up,
+        answer=Submission,
+        aliases=(f"{PRODUCTS}/relationships/sourcepublisherid/{_SOURCE}",),
+    ),
+    Route(
+        "GET",
+        f"{reports.REPORT_PATH}/{{seller_id}}/{{product_id}}/{{submission_id}}",
+        "the certification report of a finished submission, as HTML, without a token",
+        None,
+        reports.get_report,
+    ),
+)

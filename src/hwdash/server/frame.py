@@ -1,0 +1,211 @@
+"""The frame around every route of the table: what each request of the API goes through, once and in this order.
+
+Path form, correlation headers, route, token, ids of the path, query, body; then in one transaction the role, the
+repeated create, and the route's own function; then the answer, or the refusal as JSON (contract/api.md 1 and 3.17).
+"""
+
+import asyncio
+import hashlib
+import logging
+import uuid
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from typing import Any
+from urllib.parse import parse_qsl
+
+import sqlalchemy as sa
+from pydantic_core import to_json
+from sqlalchemy.exc import IntegrityError
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from hwdash.domain.errors import Code, DomainError
+from hwdash.server.errors import HttpProblem, domain_answer, problem_answer
+from hwdash.server.paths import RouteTree, canonical_path, identifier
+from hwdash.server.requests import Identity, authenticate, authorize, read_json, read_model
+from hwdash.server.route import NUMBERS, Exchange, FileAnswer, Route
+from hwdash.server.service import Service
+from hwdash.storage.creates import CreateKey, find_created, remember_created
+from hwdash.wire.base import WireModel
+
+log = logging.getLogger(__name__)
+
+JSON = "application/json; charset=utf-8"
+CORRELATION_HEADERS = ("MS-CorrelationId", "MS-RequestId")
+_PIECE = 1 << 20
+
+Headers = Mapping[str, str]
+
+
+class ClientGone(Exception):
+    """The client closed the connection before its request was whole."""
+
+
+class Frame:
+    """ASGI: the routes of the table; ``other`` gets what is not under their paths, in canonical form."""
+
+    def __init__(self, service: Service, routes: Iterable[Route], other: ASGIApp) -> None:
+        self._service = service
+        self._tree = RouteTree(routes)
+        self._other = other
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self._other(scope, receive, send)
+            return
+        headers = _headers(scope)
+        correlation = {name: headers.get(name.lower()) or str(uuid.uuid4()) for name in CORRELATION_HEADERS}
+        path = canonical_path(scope["path"])
+        found = self._tree.find(path)
+        if found is None:
+            await self._pass_on(scope, receive, send, path, correlation)
+            return
+        request_id = correlation["MS-RequestId"]
+        try:
+            route = found.route(scope["method"])
+            exchange = Exchange(path, request_id, headers, lambda: _body(receive))
+            document = await self._run(route, exchange, found.parameters, scope["query_string"])
+            if isinstance(document, FileAnswer):
+                await self._send_file(send, route.status, document, correlation)
+                return
+            status, more = route.status, _location(route, document)
+            body = b"" if document is None else to_json(document)
+        except ClientGone:
+            return
+        except DomainError as error:
+            status, body, more = domain_answer(error, request_id)
+        except HttpProblem as problem:
+            status, body, more = problem_answer(problem)
+        except Exception:
+            log.exception("request %s failed", request_id)
+            status, body, more = problem_answer(HttpProblem(500, "Internal server error"))
+        await _send(send, status, body, {**correlation, **more})
+
+    async def _run(self, route: Route, exchange: Exchange, parameters: Mapping[str, str], query: bytes) -> Any:
+        service = self._service
+        identity = authenticate(service, exchange.headers) if route.roles else None
+        ids = [identifier(value, NUMBERS[name]) if name in NUMBERS else value for name, value in parameters.items()]
+        if route.stream is not None and identity is not None and route.roles is not None:
+            caller = await service.database.read(authorize, identity, route.roles)
+            return await route.stream(service, caller, exchange, *ids)
+        arguments: list[Any] = []
+        if route.query is not None:
+            arguments.append(read_model(route.query, _query(query)))
+        key = None
+        if route.body is not None:
+            wanted = read_model(route.body, await read_json(exchange.headers, exchange.body()))
+            arguments.append(wanted)
+            if route.again is not None:
+                key = _create_key(exchange.request_id, route, ids, wanted)
+        run = service.database.write if route.writes else service.database.read
+        try:
+            return await run(_perform, service, route, identity, ids, arguments, key)
+        except IntegrityError:
+            if key is None:
+                raise
+            # Another request was quicker: once more, to find what that one made.
+            return await run(_perform, service, route, identity, ids, arguments, key)
+
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send, path: str, correlation: Headers) -> None:
+        inner = dict(
+            scope, path=path, raw_path=path.encode("utf-8", "surrogatepass"), request_id=correlation["MS-RequestId"]
+        )
+        added = _encoded(correlation)
+
+        async def answer(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message["headers"], *added]}
+            await send(message)
+
+        await self._other(inner, receive, answer)
+
+    async def _send_file(self, send: Send, status: int, answer: FileAnswer, correlation: Headers) -> None:
+        """Stream a stored file in pieces, read off the event loop."""
+        stat = await asyncio.to_thread(self._service.blobs.stat, answer.blob)
+        with await asyncio.to_thread(self._service.blobs.open, answer.blob) as stream:
+            size = {} if stat is None else {"content-length": str(stat.size)}
+            headers = _encoded({"content-type": answer.media_type, **size, **answer.headers, **correlation})
+            await send({"type": "http.response.start", "status": status, "headers": headers})
+            while piece := await asyncio.to_thread(stream.read, _PIECE):
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+
+def _perform(
+    connection: sa.Connection,
+    service: Service,
+    route: Route,
+    identity: Identity | None,
+    ids: Sequence[Any],
+    arguments: Sequence[Any],
+    key: CreateKey | None,
+) -> Any:
+    """The part of a request that is one transaction."""
+    call = route.call
+    assert call is not None  # noqa: S101 - a route has call or stream
+    if identity is None or route.roles is None:
+        return call(connection, service, *ids, *arguments)
+    caller = authorize(connection, identity, route.roles)
+    if key is None or route.again is None:
+        return call(connection, service, caller, *ids, *arguments)
+    if (made := find_created(connection, caller.client_id, key)) is not None:
+        return route.again(connection, service, caller, *ids, made)
+    try:
+        document = call(connection, service, caller, *ids, *arguments)
+    except DomainError:
+        # The request that this one repeats may have been done in the meantime, and be the very reason.
+        if (made := find_created(connection, caller.client_id, key)) is not None:
+            return route.again(connection, service, caller, *ids, made)
+        raise
+    remember_created(connection, caller.client_id, key, document["id"], service.clock())
+    return document
+
+
+def _create_key(request_id: str, route: Route, ids: Sequence[Any], wanted: WireModel) -> CreateKey:
+    """What tells a repeated create from a new one: the client's own request id, the route and the content."""
+    content = f"{route.path} {ids}\n{wanted.model_dump_json()}"
+    return CreateKey(request_id[:100], hashlib.sha256(content.encode()).hexdigest())
+
+
+def _location(route: Route, document: Any) -> Headers:
+    """Where what was created is found."""
+    links = document.get("links") if route.status == 201 else None
+    return {"Location": links[0]["href"]} if links else {}
+
+
+def _headers(scope: Scope) -> dict[str, str]:
+    # Of a repeated header the first counts.
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(scope["headers"])}
+
+
+def _query(text: bytes) -> dict[str, Any]:
+    """The query; of a repeated parameter the last counts."""
+    return dict(parse_qsl(text.decode("latin-1"), keep_blank_values=True)) if text else {}
+
+
+async def _body(receive: Receive) -> AsyncIterator[bytes]:
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        yield message.get("body", b"")
+        more = message.get("more_body", False)
+
+
+def _encoded(headers: Headers) -> list[tuple[bytes, bytes]]:
+    return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+
+
+async def _send(send: Send, status: int, body: bytes, headers: Headers) -> None:
+    start = _encoded(headers)
+    if body:
+        start.append((b"content-type", JSON.encode()))
+    if status != 204:
+        start.append((b"content-length", str(len(body)).encode()))
+    await send({"type": "http.response.start", "status": status, "headers": start})
+    await send({"type": "http.response.body", "body": body})
+
+
+def no_resource(path: str) -> DomainError:
+    """404 for a path that is no route."""
+    return DomainError(Code.ENTITY_NOT_FOUND, f"There is no resource at {path[:200]}.")

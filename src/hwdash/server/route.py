@@ -1,0 +1,89 @@
+"""One row of the table of routes (server/api/routes.py), and what passes between a route's function and the frame.
+
+The frame (server/frame.py) authenticates, reads parameters and body, opens the transaction, checks the role, and writes
+the answer or the refusal. A route's function does the rest:
+
+    def get_product(connection, service, caller, product_id) -> document
+    def create_product(connection, service, caller, wanted: ProductCreate) -> document
+
+The arguments after ``caller`` come in this order: the ids of the path, the query model, the body model; those that the
+route does not have are left out. A function of a public route (``roles`` None) gets no caller. The result is the JSON
+document, None for an answer without a body, or a FileAnswer. A refusal is a DomainError.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hwdash.vocabulary import Role
+from hwdash.wire.base import WireModel
+
+HARDWARE_ROLES = frozenset(Role) - {Role.MANAGER}
+SUBMITTERS = frozenset({Role.DRIVER_SUBMITTER, Role.ADMINISTRATOR})
+LABEL_OWNERS = frozenset({Role.SHIPPING_LABEL_OWNER, Role.ADMINISTRATOR})
+
+# The ids of paths that are numbers, and what they are ids of; every other parameter of a path is text.
+NUMBERS = {
+    "product_id": "product",
+    "submission_id": "submission",
+    "label_id": "shipping label",
+    "seller_id": "account",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks, and for which account."""
+
+    client_id: str
+    account_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class FileAnswer:
+    """A stored file as the body of an answer."""
+
+    blob: str
+    media_type: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """The request itself, for the few routes that stream their body: names of ``headers`` are lower case."""
+
+    path: str
+    request_id: str
+    headers: Mapping[str, str]
+    body: Callable[[], AsyncIterator[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One method on one path.
+
+    ``roles``: any one of them, beside Manager, may call; None: no token is asked for.
+    ``again``: makes this route a create. A repeat of it (docs/adr/0011) is answered by this function, called with the
+    ids of the path and the id that the first one's answer had.
+    ``stream`` replaces ``call`` where a body is too large for memory: ``await stream(service, caller, exchange,
+    ids...)``, after token and role are checked; it opens its transactions itself.
+    ``answer``: the model of the answer's JSON, for the documentation.
+    """
+
+    method: str
+    path: str
+    summary: str
+    roles: frozenset[Role] | None
+    call: Callable[..., Any] | None = None
+    query: type[WireModel] | None = None
+    body: type[WireModel] | None = None
+    answer: Any = None
+    status: int = 200
+    again: Callable[..., Any] | None = None
+    stream: Callable[..., Awaitable[Any]] | None = None
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def writes(self) -> bool:
+        """Whether it needs a writing transaction."""
+        return self.method != "GET"
