@@ -38,6 +38,8 @@ class Settings:
     """Wall time of one run of that process, in seconds."""
     max_package_mb: int = 2048
     """The largest package that can be uploaded, in MB."""
+    accept_new_os_codes: bool = False
+    """Accept OS codes of releases that hwdash does not know yet, when they have the form of Windows 10's."""
     signature_url: str = ""
     """The URL that signatures name for more information; empty: none."""
 
@@ -72,7 +74,12 @@ def _from_file(file: Path, names: list[str]) -> dict[str, Any]:
 
 def _checked(name: str, value: object) -> Any:
     """The value in the type that its setting has. Environment variables are text, also for numbers."""
-    if isinstance(getattr(Settings(), name), int):
+    default = getattr(Settings(), name)
+    if isinstance(default, bool):
+        if str(value).casefold() not in ("true", "false"):
+            raise SettingsError(f"{name} must be true or false, not {value!r}")
+        return str(value).casefold() == "true"
+    if isinstance(default, int):
         if not isinstance(value, int | str) or isinstance(value, bool) or not str(value).isdecimal() or int(value) <= 0:
             raise SettingsError(f"{name} must be a whole number above 0, not {value!r}")
         return int(value)

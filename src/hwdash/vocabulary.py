@@ -8,6 +8,7 @@ Microsoft's Windows driver documentation. Rows that are seen in practice but not
 """
 
 import json
+import re
 from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
@@ -286,20 +287,53 @@ RELEASES = ("TH", "RS1", "RS2", "RS3", "RS4", "RS5", "19H1", "VB", "MN", "FE", "
 DOCUMENTED_FLOORS = ("TH", "RS1", "RS2", "RS3", "RS4", "RS5", "19H1", "VB", "FE", "CO", "NI")
 """Values that the documentation lists for ``flooring``; for ``ceiling`` it leaves out the last."""
 
+# contract/api.md 4.2, row 4: the live service runs ahead of its documentation.
+_NEW_SYSTEM = re.compile(r"WINDOWS_V100_(SERVER_)?(X64_|ARM64_)?([A-Z0-9]{1,20})_FULL", re.ASCII)
+_NEW_FAMILY = re.compile(r"WINDOWS_V100(SERVER)?_([A-Z0-9]{1,20})", re.ASCII)
+_NEW_ARCHITECTURES: dict[str, Architecture] = {"": "x86", "X64_": "amd64", "ARM64_": "arm64"}
+
 _SYSTEMS = {system.code.casefold(): system for system in OPERATING_SYSTEMS}
 _FAMILIES = _by_folded(family.code for family in OS_FAMILIES)
 _PRODUCT_TYPES = _by_folded(PRODUCT_TYPES)
 _RELEASES = _by_folded(RELEASES)
 
 
-def operating_system(code: str) -> OperatingSystem | None:
-    """The operating system of an OS code in any case (its ``code`` has the canonical one), or None."""
-    return _SYSTEMS.get(code.casefold())
+def operating_system(code: str, *, accept_new: bool = False) -> OperatingSystem | None:
+    """The operating system of an OS code in any case (its ``code`` has the canonical one), or None.
+
+    ``accept_new`` takes codes that no table has for releases to come, when they have the form of Windows 10's.
+    """
+    found = _SYSTEMS.get(code.casefold())
+    return _new_system(code) if found is None and accept_new else found
 
 
-def os_family(code: str) -> str | None:
-    """The canonical spelling of an OS family code given in any case, or None."""
-    return _FAMILIES.get(code.casefold())
+def _new_system(code: str) -> OperatingSystem | None:
+    spelt = _NEW_SYSTEM.fullmatch(code.upper())
+    if spelt is None:
+        return None
+    server, architecture, token = spelt[1] or "", spelt[2] or "", spelt[3]
+    canonical = f"WINDOWS_v100_{server}{architecture}{token}_FULL"
+    return OperatingSystem(
+        code=canonical,
+        label=canonical,
+        family=f"Windows_v100{'Server' if server else ''}_{token}",
+        architecture=_NEW_ARCHITECTURES[architecture],
+        server=bool(server),
+        release=token,
+        major=10,
+        minor=0,
+        build=None,
+        floor=None,
+        documented=False,
+    )
+
+
+def os_family(code: str, *, accept_new: bool = False) -> str | None:
+    """The canonical spelling of an OS family code given in any case, or None. ``accept_new`` as above."""
+    found = _FAMILIES.get(code.casefold())
+    if found is None and accept_new and (spelt := _NEW_FAMILY.fullmatch(code.upper())) is not None:
+        return f"Windows_v100{'Server' if spelt[1] else ''}_{spelt[2]}"
+    return found
 
 
 def product_type(text: str) -> str | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from service import ApiClient, Made, hwdash, make_service, serve, signed_cabinet, until
+from service import ApiClient, Made, download_url, hwdash, make_service, serve, signed_cabinet, until
 
 
 @pytest.fixture
@@ -34,16 +34,39 @@ def test_waits_for_a_word_and_follows_it(reviewing: Made, tmp_path: Path) -> Non
         good, bad = (submitted(served.client(), package) for _ in range(2))
     with serve(reviewing) as served:
         client = served.client()
-        listed = json.loads(hwdash("admin", "review", "list", environment=environment))["submissions"]
+        listed = json.loads(hwdash("admin", "review", "list", "--json", environment=environment))["submissions"]
         assert [each["submissionId"] for each in listed] == [good["id"], bad["id"]]
+        assert {each["productName"] for each in listed} == {"Test product"}
+        table = hwdash("admin", "review", "list", environment=environment).splitlines()
+        assert [line.split("\t")[0] for line in table] == ["submissionId", str(good["id"]), str(bad["id"])]
         assert client.get_submission(good)["workflowStatus"]["state"] == "started"
 
-        hwdash("admin", "review", "approve", str(good["id"]), "--reason", "looks right", environment=environment)
-        assert client.finished(good)["workflowStatus"] == {
+        hwdash(
+            "admin",
+            "review",
+            "approve",
+            str(good["id"]),
+            "--reason",
+            "looks right",
+            "--by",
+            "Ann Reviewer",
+            environment=environment,
+        )
+        finished = client.finished(good)
+        assert finished["workflowStatus"] == {
             "currentStep": "finalizeIngestion",
             "state": "completed",
             "messages": [],
         }
+        report = client.http.get(download_url(finished, "certificationReport")).text
+        assert "approved by Ann Reviewer at " in report
+        assert ": looks right</td>" in report
+        again = hwdash("admin", "review", "approve", str(good["id"]), environment=environment)
+        assert again == f"submission {good['id']} is approved already\n"
+        with pytest.raises(AssertionError, match="it is approved by Ann Reviewer"):
+            hwdash("admin", "review", "reject", str(good["id"]), "--reason", "too late", environment=environment)
+        with pytest.raises(AssertionError, match="a rejection needs a reason"):
+            hwdash("admin", "review", "reject", str(bad["id"]), "--reason", " ", environment=environment)
 
         hwdash("admin", "review", "reject", str(bad["id"]), "--reason", "no test plan", environment=environment)
         status = client.finished(bad)["workflowStatus"]
@@ -51,5 +74,7 @@ def test_waits_for_a_word_and_follows_it(reviewing: Made, tmp_path: Path) -> Non
         assert status["messages"] == ["ERROR review.rejected: no test plan"]
         assert "no test plan" in client.http.get(status["errorReport"]).text
 
-        with pytest.raises(AssertionError, match="does not wait for a review"):
+        again = hwdash("admin", "review", "reject", str(bad["id"]), "--reason", "again", environment=environment)
+        assert again == f"submission {bad['id']} is rejected already\n"
+        with pytest.raises(AssertionError, match="does not wait for a review: it is rejected by"):
             hwdash("admin", "review", "approve", str(bad["id"]), "--reason", "again", environment=environment)

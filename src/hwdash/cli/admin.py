@@ -108,7 +108,8 @@ def policy(manual_review: str, account: int | None, data: Path | None) -> None:
     """Change an account's policy; it counts for steps that begin from now on."""
     with transaction(data) as connection:
         account_id = _account(connection, account)
-        set_policy(connection, account_id, {"manualReview": manual_review == "on"})
+        known = next(each.policy for each in all_accounts(connection) if each.id == account_id)
+        set_policy(connection, account_id, known | {"manualReview": manual_review == "on"})
     click.echo(f"account {account_id}: manual review is {manual_review}")
 
 

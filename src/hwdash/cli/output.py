@@ -3,12 +3,14 @@
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import click
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Exit(IntEnum):
@@ -41,6 +43,33 @@ def say(text: str) -> None:
 def print_json(document: dict[str, Any]) -> None:
     """The one JSON document of a command: one line, the last on standard output."""
     click.echo(json.dumps(document, ensure_ascii=False))
+
+
+def json_option(command: F) -> F:
+    """The ``--json`` option."""
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead.")(command)
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -> None:
+    """A table for people; where nobody looks at a terminal, a line a row with tabs between."""
+    cells = [["" if row[name] is None else _one_line(str(row[name])) for name in columns] for row in rows]
+    if not sys.stdout.isatty():
+        for line in ([*columns], *cells):
+            click.echo("\t".join(line))
+        return
+    from rich.console import Console  # noqa: PLC0415 - drawn only on a terminal
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    table = Table(*columns, box=None)
+    for line in cells:
+        table.add_row(*map(Text, line))
+    Console().print(table)
+
+
+def _one_line(text: str) -> str:
+    """A stranger's text without controls of the terminal."""
+    return "".join(each if each.isprintable() else " " for each in text)
 
 
 @contextmanager

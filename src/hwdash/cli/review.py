@@ -1,5 +1,6 @@
 """``hwdash admin review``: a person's word on the submissions that wait for one."""
 
+import getpass
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -7,11 +8,11 @@ from pathlib import Path
 import click
 
 from hwdash.cli.admin import transaction
-from hwdash.cli.output import print_json, refuse
+from hwdash.cli.output import Exit, json_option, print_json, print_table, refuse
 from hwdash.cli.service_options import data_option, existing_service
 from hwdash.clock import system_clock
 from hwdash.pipeline.engine import WorkflowQueue
-from hwdash.pipeline.review import NotInReview, approve, reject, waiting
+from hwdash.pipeline.review import Decision, NotInReview, ReasonRefused, approve, reject, waiting
 from hwdash.storage.blobs import BlobStore
 from hwdash.storage.database import Database
 
@@ -27,41 +28,69 @@ def _told() -> Iterator[None]:
         yield
     except NotInReview as error:
         refuse(f"{error}.")
+    except ReasonRefused as error:
+        refuse(f"{error}.", Exit.USAGE)
 
 
 @review.command("list")
+@json_option
 @data_option
-def list_waiting(data: Path | None) -> None:
-    """List what waits, as one JSON object."""
+def list_waiting(as_json: bool, data: Path | None) -> None:
+    """List what waits, oldest first."""
     with transaction(data) as connection:
-        rows = waiting(connection)
-    print_json(
-        {"submissions": [{"submissionId": each.id, "productId": each.product_id, "name": each.name} for each in rows]}
-    )
+        found = [
+            {
+                "submissionId": each.id,
+                "productId": each.product_id,
+                "accountId": each.account_id,
+                "account": each.account_name,
+                "productName": each.product_name,
+                "name": each.name,
+                "type": each.type,
+                "committedAt": each.committed_at.isoformat(),
+            }
+            for each in waiting(connection)
+        ]
+    if as_json:
+        print_json({"submissions": found})
+    else:
+        print_table(["submissionId", "account", "productName", "name", "type", "committedAt"], found)
 
 
-REASON = click.option("--reason", required=True, help="Why; a rejection's reason reaches the vendor.")
+BY = click.option("--by", help="Who decides; kept with the decision [the name you are logged in with].")
+
+
+def _decision(by: str | None, reason: str) -> Decision:
+    try:
+        name = getpass.getuser() if by is None else by
+    except (OSError, KeyError):
+        refuse("This user has no name: say with --by who decides.", Exit.USAGE)
+    if not name.strip() or len(name) > 200 or not name.isprintable():
+        refuse("--by must be a name of 1 to 200 printable characters.", Exit.USAGE)
+    return Decision(by=name, reason=reason.strip(), when=system_clock())
 
 
 @review.command("approve")
 @click.argument("submission_id", type=int)
-@REASON
+@click.option("--reason", default="", help="Why; kept with the decision.")
+@BY
 @data_option
-def approve_submission(submission_id: int, reason: str, data: Path | None) -> None:
+def approve_submission(submission_id: int, reason: str, by: str | None, data: Path | None) -> None:
     """Let SUBMISSION_ID go on to signing."""
     queue = WorkflowQueue(Database(existing_service(data).database))
     with _told(), transaction(data) as connection:
-        approve(connection, queue, submission_id, reason, system_clock())
-    click.echo(f"submission {submission_id} is approved")
+        is_new = approve(connection, queue, submission_id, _decision(by, reason))
+    click.echo(f"submission {submission_id} is approved{'' if is_new else ' already'}")
 
 
 @review.command("reject")
 @click.argument("submission_id", type=int)
-@REASON
+@click.option("--reason", required=True, help="Why; the vendor reads it among the submission's messages.")
+@BY
 @data_option
-def reject_submission(submission_id: int, reason: str, data: Path | None) -> None:
+def reject_submission(submission_id: int, reason: str, by: str | None, data: Path | None) -> None:
     """Fail SUBMISSION_ID for good."""
     blobs = BlobStore(existing_service(data).data / "blobs")
     with _told(), transaction(data) as connection:
-        reject(connection, blobs, submission_id, reason, system_clock())
-    click.echo(f"submission {submission_id} is rejected")
+        is_new = reject(connection, blobs, submission_id, _decision(by, reason))
+    click.echo(f"submission {submission_id} is rejected{'' if is_new else ' already'}")

@@ -69,6 +69,8 @@ class PackageInfo:
     operating_systems: tuple[str, ...]
     """OS codes, each once."""
     driver_ids: tuple[str, ...]
+    replaced_driver_ids: tuple[str, ...]
+    """Of an update: the ids of the drivers that its own replace."""
     tests: ResultCount | None
 
     @classmethod
@@ -99,6 +101,9 @@ class PackageInfo:
             is_windows_driver=_truth(root.get("IsWindowsDriverProject")),
             operating_systems=tuple(dict.fromkeys(code for code in codes if code)),
             driver_ids=tuple(dict.fromkeys(found for each in named.get("Driver", []) if (found := each.get("Id")))),
+            replaced_driver_ids=tuple(
+                dict.fromkeys(found for each in named.get("Driver", []) if (found := each.get("ReplacesId")))
+            ),
             tests=ResultCount(*numbers) if len(numbers) == 3 else None,
         )
 

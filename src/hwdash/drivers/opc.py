@@ -21,7 +21,7 @@ from hwdash.drivers.zip_package import ZipPackage, ZipPackageFile
 CONTENT_TYPES: Final = "[Content_Types].xml"
 RELATIONSHIPS_NAMESPACE: Final = "http://schemas.openxmlformats.org/package/2006/relationships"
 RELATIONSHIPS_TYPE: Final = "application/vnd.openxmlformats-package.relationships+xml"
-_TYPES_NAMESPACE: Final = "http://schemas.openxmlformats.org/package/2006/content-types"
+TYPES_NAMESPACE: Final = "http://schemas.openxmlformats.org/package/2006/content-types"
 # Segments of pchar (RFC 3986). That none ends with a dot, and that no escape hides a slash or a plain character, is
 # checked beside it (ECMA-376 part 2, 9.1.1).
 _PART_NAME: Final = re.compile(r"(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})+)+")
@@ -173,11 +173,11 @@ class _ContentTypes:
         self._defaults: dict[str, str] = {}
         self._overrides: dict[str, str] = {}
         root = parse_xml(raw, source=source, field=CONTENT_TYPES)
-        if root.tag != f"{{{_TYPES_NAMESPACE}}}Types":
+        if root.tag != f"{{{TYPES_NAMESPACE}}}Types":
             raise ParseError("the root is not Types", source=source, field=CONTENT_TYPES)
         kinds = {
-            f"{{{_TYPES_NAMESPACE}}}Default": ("Extension", self._defaults),
-            f"{{{_TYPES_NAMESPACE}}}Override": ("PartName", self._overrides),
+            f"{{{TYPES_NAMESPACE}}}Default": ("Extension", self._defaults),
+            f"{{{TYPES_NAMESPACE}}}Override": ("PartName", self._overrides),
         }
         for element in root.iterchildren(tag=etree.Element):
             attribute, table = kinds.get(str(element.tag), ("Extension", {}))

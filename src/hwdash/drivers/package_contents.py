@@ -71,17 +71,17 @@ def check_contents(folders: Sequence[DriverFolder], kind: Kind, today: date | No
 
 def check_signatures(codes: Sequence[str], kind: Kind) -> list[Finding]:
     """Whether the signatures that are asked for can be had together for a package of that kind."""
-    systems = [known for known in map(operating_system, codes) if known is not None]
+    systems = [known for code in codes if (known := operating_system(code, accept_new=True)) is not None]
     if kind == "attestation":
         return [
             Finding(
                 rule="package.signature-not-attested",
                 level="error",
-                message=f"{code} cannot be had by attestation: it signs for Windows 10 and later clients only.",
+                message=f"{system.code} cannot be had by attestation: it signs for Windows 10 and later clients only.",
                 remedy="Create a product that requests client signatures of Windows 10 or later.",
             )
-            for code in codes
-            if (known := operating_system(code)) is not None and (known.major < 10 or known.server)
+            for system in systems
+            if system.major < 10 or system.server
         ]
     older = [system.code for system in systems if system.major < 10]
     if kind == "whql" and older and len(older) < len(systems):

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hwdash.drivers.catalog import CatalogMember, certificate_trust_list
+from hwdash.pipeline.package_info_validation import package_kind
 from hwdash.pipeline.work import Done, Work
 from hwdash.vocabulary import OperatingSystem, operating_system
 
@@ -74,7 +75,7 @@ def run(work: Work) -> Done:
 def _attributes(work: Work, bundle: dict[str, Any]) -> list[tuple[str, str]]:
     """The header attributes of a dashboard's catalog, in its order (facts/package-formats.md)."""
     # A dashboard's catalog of tested drivers begins with these two; what the level means is not documented.
-    tested = [("Qualification Level", "1000"), ("DTC", "1")] if work.test_harness != "attestation" else []
+    tested = [("Qualification Level", "1000"), ("DTC", "1")] if package_kind(work) == "whql" else []
     hardware_ids = [(f"HWID{number}", each.lower()) for number, each in enumerate(bundle["hardwareIds"], start=1)]
     return [
         *tested,
@@ -90,7 +91,7 @@ def _attributes(work: Work, bundle: dict[str, Any]) -> list[tuple[str, str]]:
 
 def os_name(code: str) -> str:
     """How a catalog's OS attribute names an OS code: ``WINDOWS_v100_X64_VB_FULL`` is ``_v100_X64_Vb``."""
-    known = operating_system(code)
+    known = operating_system(code, accept_new=True)
     if known is None:
         return code.removeprefix("WINDOWS").removesuffix("_FULL")
     if known.family in _FAMILIES:
@@ -104,7 +105,7 @@ def os_name(code: str) -> str:
 
 def os_attribute(codes: Sequence[str]) -> str:
     """The OSAttr of every member: the versions of Windows asked for, ``2:6.1,2:10.0``; the 2 stands for NT."""
-    systems: list[OperatingSystem] = [known for code in codes if (known := operating_system(code))]
+    systems: list[OperatingSystem] = [known for code in codes if (known := operating_system(code, accept_new=True))]
     versions = sorted({(known.major, known.minor) for known in systems}) or [(10, 0)]
     # Windows 2000 alone has a minor version of two digits there.
     return ",".join(f"2:{major}.{'00' if (major, minor) == (5, 0) else minor}" for major, minor in versions)

@@ -1,4 +1,5 @@
-"""finalizeIngestion: the signed package, the certification report and the driver metadata become downloads.
+"""finalizeIngestion: the signed package, the certification report and the driver metadata become downloads; of an
+initial HLK or HCK package also the shell for driver updates.
 
 The downloads appear in the same transaction as ``completed``. Everything written is a function of the stored results,
 so that a repeated run writes the same bytes under the same names.
@@ -12,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from hwdash.drivers.pe import PeLayout, signed_image_chunks
-from hwdash.pipeline.report import certification_report
+from hwdash.pipeline.report import certification_report, has_shell
+from hwdash.pipeline.shell import SHELL
 from hwdash.pipeline.work import Done, Work, result_blob_key
 from hwdash.vocabulary import DownloadType
 
@@ -45,10 +47,20 @@ def run(work: Work) -> Done:
         name=names[DownloadType.DRIVER_METADATA],
         content_type="application/json",
     )
+    if has_shell(work):
+        names[DownloadType.DERIVED_PACKAGE] = f"Shell_{work.submission_id}{Path(work.package_name).suffix}"
+        _publish_shell(work, names[DownloadType.DERIVED_PACKAGE], when)
     return Done(
         {"signedPackageBytes": size},
         files=[(kind, _key(work, kind), name) for kind, name in names.items()],
     )
+
+
+def _publish_shell(work: Work, name: str, when: datetime) -> None:
+    folder = work.fresh_folder("shell")
+    work.in_child("shell:make", {"folder": str(folder), "when": when.isoformat()}, writable=[folder])
+    key = _key(work, DownloadType.DERIVED_PACKAGE)
+    work.resources.blobs.adopt_file(key, folder / SHELL, name=name, content_type="application/octet-stream")
 
 
 def _key(work: Work, kind: str) -> str:

@@ -20,6 +20,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from hwdash.drivers.cab import CabinetLimits
 from hwdash.drivers.errors import DriversError, ParseError
 from hwdash.drivers.findings import Finding
+from hwdash.drivers.hlkx import Hlkx
+from hwdash.drivers.hlkx_shell import package_facts
 from hwdash.drivers.inf.document import MAX_BYTES, Inf
 from hwdash.drivers.inf.metadata import driver_metadata
 from hwdash.drivers.inf.models import devices_for, manufacturers
@@ -51,7 +53,8 @@ def inspect_package(arguments: dict[str, Any]) -> dict[str, Any]:
     """Open the package, check its container, signature and layout; extract nothing.
 
     Further arguments: ``kind`` (drivers/package.py), and ``folder``, for a temporary file. Answers {"findings",
-    "signer": {"thumbprint", "subject"} or absent, "digest" (hex, of what the signature covers), "files", "bytes"}.
+    "signer": {"thumbprint", "subject"} or absent, "digest" (hex, of what the signature covers), "files", "bytes",
+    "packageInfo" (drivers/hlkx_shell.py; of an HLK package)}.
     """
     name, kind = arguments["name"], arguments["kind"]
     answer: dict[str, Any] = {"files": 0, "bytes": 0}
@@ -61,6 +64,8 @@ def inspect_package(arguments: dict[str, Any]) -> dict[str, Any]:
             files = source.container.files
             answer |= {"files": len(files), "bytes": sum(file.size for file in files)}
             findings = [*_container(source, kind, name), *source.findings]
+            if isinstance(source.container, Hlkx):
+                answer["packageInfo"] = package_facts(source.container.package_info)
             # An HLK package says itself that there is no driver in it.
             if files or source.form != "HLK package":
                 findings += check_layout([file.name for file in files], kind)
@@ -207,7 +212,7 @@ def read_inf(stored: Path, path: str) -> Inf:
 
 
 def _systems(codes: Sequence[str]) -> list[OperatingSystem]:
-    return [known for known in map(operating_system, codes) if known is not None]
+    return [known for code in codes if (known := operating_system(code, accept_new=True)) is not None]
 
 
 def _catalog_names(folder: str, infs: Sequence[tuple[str, Inf]], findings: list[Finding]) -> list[str]:

@@ -1,17 +1,37 @@
 """packageInfoValidation: is this a package, whose is it, and is it laid out as asked?
 
 Opens the cabinet or HLK package, checks its signature against the account's registered certificates, and the layout
-rules. All findings at once.
+rules. Of a derived submission also, whether it is an update of the initial one. All findings at once.
 """
 
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
 from hwdash.drivers.findings import Finding
+from hwdash.drivers.hlkx_shell import check_derived
 from hwdash.drivers.package import Kind
 from hwdash.drivers.package_contents import check_signatures
 from hwdash.pipeline.work import Done, StepFailed, Work, refuse_errors
 
 
+class _PackageInfo(BaseModel):
+    """What the child says of an HLK package: it has read a stranger's bytes."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    project: str | None
+    formatVersion: str | None
+    operatingSystems: list[str]
+    driverIds: list[str]
+    replacedDriverIds: list[str]
+    tests: list[int] | None
+
+
 def run(work: Work) -> Done:
-    """Result: {"signer", "signerSubject", "packageDigest" (hex SHA-256), "files", "bytes", "findings"}."""
+    """Result: {"signer", "signerSubject", "packageDigest" (hex SHA-256), "files", "bytes", "packageInfo" (of an HLK
+    package, else null), "findings"}.
+    """
     folder = work.fresh_folder("opened")
     try:
         inspected = work.in_child(
@@ -26,6 +46,9 @@ def run(work: Work) -> Done:
     findings = [Finding.from_json(each) for each in inspected["findings"]]
     findings += _certificate_findings(work, inspected.get("signer"))
     findings += check_signatures(work.attributes["requestedSignatures"], package_kind(work))
+    info = _package_info(inspected)
+    if work.derives_from is not None and info is not None:
+        findings += check_derived(info, work.derives_from.package_info, work.package_name)
     refuse_errors(findings)
     return Done(
         {
@@ -34,14 +57,25 @@ def run(work: Work) -> Done:
             "packageDigest": inspected["digest"],
             "files": inspected["files"],
             "bytes": inspected["bytes"],
+            "packageInfo": info,
             "findings": [each.to_json() for each in findings],
         }
     )
 
 
+def _package_info(inspected: dict[str, Any]) -> dict[str, Any] | None:
+    said = inspected.get("packageInfo")
+    return None if said is None else _PackageInfo.model_validate(said).model_dump()
+
+
 def package_kind(work: Work) -> Kind:
-    """What the package was submitted for. A test signature needs no results of the HLK (contract/dashboard.md 69)."""
-    return "attestation" if work.test_harness == "attestation" or work.attributes.get("isTestSign") else "whql"
+    """What the package was submitted for."""
+    return kind_of(work.test_harness, is_test_sign=bool(work.attributes.get("isTestSign")))
+
+
+def kind_of(test_harness: str, *, is_test_sign: bool) -> Kind:
+    """What the packages of a product are. A test signature needs no results of the HLK (contract/dashboard.md 69)."""
+    return "attestation" if test_harness == "attestation" or is_test_sign else "whql"
 
 
 def _certificate_findings(work: Work, signer: dict[str, str] | None) -> list[Finding]:

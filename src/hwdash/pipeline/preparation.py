@@ -86,8 +86,8 @@ class _Prepared(_Checked):
 
 
 def run(work: Work) -> Done:
-    """Result: {"folder", "bundles": [{"id", "folder", "files", "catalogs", "hardwareIds"}], "metadata", "universal",
-    "findings"}; "universal" is the report of drivers/universal.py.
+    """Result: {"folder", "bundles": [{"id", "folder", "files", "catalogs", "hardwareIds"}], "metadata", "isExtension",
+    "universal", "findings"}; "universal" is the report of drivers/universal.py.
 
     A file is {"path", "stored" (its name in the workspace folder), "size", "sha1", "sha256" (hex; of a PE file the
     Authenticode digests), "layout" (of a PE file, see drivers/pe.py; else null)}.
@@ -107,7 +107,7 @@ def run(work: Work) -> Done:
     prepared = checked(answer)
     refuse_errors([Finding.from_json(each) for each in prepared["findings"]])
     return Done(
-        {"folder": folder.name, **{name: prepared[name] for name in ("bundles", "metadata", "universal", "findings")}},
+        {"folder": folder.name, **prepared},
         changes={"is_extension_inf": prepared["isExtension"]},
     )
 

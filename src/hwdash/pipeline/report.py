@@ -1,12 +1,17 @@
 """The certification report of a finished submission and the error report of a failed one."""
 
 import html
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from hwdash.domain.submission import allows_derived
+from hwdash.drivers.hlkx_shell import UNPROVEN_SHELL
+from hwdash.drivers.package import listing
 from hwdash.pipeline.package_info_validation import package_kind
 from hwdash.pipeline.work import Work, package_name, result_blob_key
 from hwdash.storage.blobs import BlobStore
+from hwdash.vocabulary import operating_system
 
 WORTH = (
     "This package is signed by the certificate authority of this hwdash service, not by Microsoft. It loads on "
@@ -25,18 +30,29 @@ def certification_report(work: Work) -> str:
     results = work.results
     rows: list[tuple[str, Any]] = [
         ("Product", work.product_name),
+        ("Marketing names", ", ".join(work.attributes.get("marketingNames", [])) or "none"),
         ("Company", f"{work.account_name} (seller {work.account_id})"),
         ("Product id", work.product_id),
+        *([("Shared product id", work.shared_product_id)] if work.shared_product_id else []),
         ("Submission id", work.submission_id),
-        ("Program", work.test_harness),
-        ("Requested signatures", ", ".join(work.attributes["requestedSignatures"])),
+        ("Submission", work.submission_name),
+        *_derived(work),
+        ("Certification type", _certification_type(work)),
+        ("Product types", _product_types(work.attributes.get("selectedProductTypes", {}))),
+        ("Requested signatures", _signatures(work.attributes["requestedSignatures"])),
+        ("Device type", work.attributes.get("deviceType", "notSet")),
+        ("Firmware version", work.attributes.get("firmwareVersion") or "not given"),
+        ("Announcement date", work.attributes.get("announcementDate") or "not given"),
         *_test_results(work),
+        ("Drivers", _drivers(results["preparation"]["metadata"])),
         ("Package signed by", results["packageInfoValidation"]["signerSubject"]),
         ("Package digest (SHA-256)", results["packageInfoValidation"]["packageDigest"]),
         ("Scanned by", _scan_line(results["scanning"])),
+        ("Extension INF", "yes" if results["preparation"].get("isExtension") else "no"),
         ("Declarative INF", "yes" if results["validation"]["isDeclarative"] else "no"),
         ("Universal", _universal_line(results["preparation"]["universal"])),
-        ("Manual review", results["manualReview"]["decision"]),
+        ("Manual review", _review_line(results["manualReview"])),
+        ("Signature", SIGNATURES[results["signing"]["identity"]]),
         ("Signed as", f"{results['signing']['identity']}, certificate SHA-256 {results['signing']['certificate']}"),
         ("Catalogs", ", ".join(each["path"] for each in results["catalogCreation"]["catalogs"])),
         ("Signed files", ", ".join(each["path"] for each in results["signing"]["files"]) or "none"),
@@ -48,6 +64,8 @@ def certification_report(work: Work) -> str:
         for finding in results[step]["findings"]
     ]
     body = "".join(f"<tr><th scope=row>{_text(name)}</th><td>{_text(value)}</td></tr>" for name, value in rows)
+    if has_shell(work):
+        findings.append(UNPROVEN_SHELL)
     warnings = "".join(f"<li>{_text(each)}</li>" for each in findings) or "<li>none</li>"
     return (
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
@@ -71,6 +89,74 @@ def publish_error_report(
     text = "\n".join([head, "", *messages, ""])
     blobs.put_file(key, [text.encode()], name=name, content_type="text/plain; charset=utf-8")
     return ERROR_REPORT, key, name
+
+
+SIGNATURES = {
+    "whql": "Production signature of a tested driver: Windows Hardware Driver Verification.",
+    "attestation": "Production signature by attestation, untested: Windows Hardware Driver Verification and Attested "
+    "Verification.",
+    "test": "Test signature: for test machines in test-signing mode, with Secure Boot off. It carries no hardware "
+    "verification, and is not distributed through Windows Update.",
+    "flight": "Flight signature: for machines enrolled in preview builds. It carries Preview Build Signing and no "
+    "hardware verification.",
+}
+"""What each issuing identity's signature is for (contract/api.md 6.6, contract/dashboard.md 66 and 69 to 72)."""
+
+
+def has_shell(work: Work) -> bool:
+    """Whether there is a shell for driver updates: updates are derived from initial submissions only, not from other
+    updates (contract/dashboard.md 61).
+    """
+    return work.derives_from is None and allows_derived(
+        work.test_harness,
+        is_test_sign=bool(work.attributes.get("isTestSign")),
+        is_extension=work.results["preparation"].get("isExtension", False),
+    )
+
+
+def _derived(work: Work) -> list[tuple[str, Any]]:
+    """Of an update: what it updates, and which hardware IDs it adds to what was tested."""
+    initial = work.derives_from
+    if initial is None:
+        return []
+    known = {each.lower() for each in initial.hardware_ids}
+    own = [each.lower() for bundle in work.results["preparation"]["bundles"] for each in bundle["hardwareIds"]]
+    added = list(dict.fromkeys(each for each in own if each not in known))
+    return [
+        ("Driver update of", f"submission {initial.submission_id}"),
+        ("Hardware IDs that the update adds", listing(added) if added else "none"),
+    ]
+
+
+def _certification_type(work: Work) -> str:
+    harness = {"hlk": "HLK", "hck": "HCK", "attestation": "Attestation"}.get(work.test_harness, work.test_harness)
+    if work.attributes.get("isTestSign"):
+        return f"{harness}, test-signed"
+    return f"{harness}, flight-signed" if work.attributes.get("isFlightSign") else harness
+
+
+def _product_types(selected: dict[str, str]) -> str:
+    return ", ".join(f"{kind} ({family})" for family, kind in sorted(selected.items())) or "not given"
+
+
+def _signatures(codes: Sequence[str]) -> str:
+    return ", ".join(f"{code} ({system.label})" if (system := operating_system(code)) else code for code in codes)
+
+
+def _drivers(metadata: dict[str, Any]) -> str:
+    infs = [(name, inf) for bundle in metadata["BundleInfoMap"].values() for name, inf in bundle["InfInfoMap"].items()]
+    lines = [
+        f"{name}: {inf['Provider']}, class {inf['InfClass']}, {inf['DriverDate'][:10]} {inf['DriverVersion']}"
+        for name, inf in infs[:BINARIES_SHOWN]
+    ]
+    return "; ".join(lines) + (f"; and {len(infs) - BINARIES_SHOWN} more" if len(infs) > BINARIES_SHOWN else "")
+
+
+def _review_line(review: dict[str, Any]) -> str:
+    line = str(review["decision"])
+    if "by" in review:
+        line += f" by {review['by']} at {review['when']}"
+    return f"{line}: {review['reason']}" if review.get("reason") else line
 
 
 def _test_results(work: Work) -> list[tuple[str, str]]:

@@ -25,11 +25,18 @@ from hwdash.pipeline import (
 )
 from hwdash.pipeline.engine import Course, Outcome
 from hwdash.pipeline.report import publish_error_report
-from hwdash.pipeline.work import Done, Resources, StepFailed, Waiting, Work
+from hwdash.pipeline.work import Done, Initial, Resources, StepFailed, Waiting, Work
 from hwdash.storage.accounts import signing_certificates_of
 from hwdash.storage.database import Database
-from hwdash.storage.submissions import claim_step, end_step, is_unfinished, step_results, unfinished_submissions
-from hwdash.vocabulary import SUBMISSION_STEPS, SubmissionStep, WorkflowState
+from hwdash.storage.submissions import (
+    claim_step,
+    end_step,
+    initial_submission,
+    is_unfinished,
+    step_results,
+    unfinished_submissions,
+)
+from hwdash.vocabulary import SUBMISSION_STEPS, SubmissionStep, SubmissionType, WorkflowState
 
 log = logging.getLogger(__name__)
 
@@ -113,6 +120,8 @@ class SubmissionWorkflow:
             results=step_results(connection, row.id),
             fence=row.fence,
             now=self._resources.clock(),
+            shared_product_id=row.shared_product_id,
+            derives_from=_initial_of(connection, row) if row.type == SubmissionType.DERIVED else None,
         )
 
     def _where(self, submission_id: int) -> Outcome:
@@ -169,6 +178,19 @@ class SubmissionWorkflow:
         outcome = became.get(changes["state"], "ended") if ended else "was taken over by another run"
         log.info("submission %d: %s %s", work.submission_id, step, outcome)
         return ended
+
+
+def _initial_of(connection: sa.Connection, derived: sa.Row[Any]) -> Initial | None:
+    initial = initial_submission(connection, derived.product_id)
+    if initial is None:
+        return None
+    results = step_results(connection, initial.id)
+    bundles = results.get("preparation", {}).get("bundles", [])
+    return Initial(
+        submission_id=initial.id,
+        package_info=results.get("packageInfoValidation", {}).get("packageInfo"),
+        hardware_ids=[each for bundle in bundles for each in bundle["hardwareIds"]],
+    )
 
 
 SUBMISSION = Course("submission", tuple(str(step) for step in SUBMISSION_STEPS))

@@ -46,6 +46,16 @@ class Resources:
 
 
 @dataclass(frozen=True, slots=True)
+class Initial:
+    """The initial submission that a derived one updates, as far as its steps' results are known."""
+
+    submission_id: int
+    package_info: dict[str, Any] | None
+    """drivers/hlkx_shell.py; None when it was submitted to an hwdash that did not keep it."""
+    hardware_ids: list[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Work:
     """One run of one step of one submission."""
 
@@ -69,6 +79,9 @@ class Work:
     """The results of the steps before this one."""
     fence: int
     now: datetime
+    shared_product_id: int = 0
+    derives_from: Initial | None = None
+    """Of a derived submission."""
 
     @property
     def workspace(self) -> Path:

@@ -1,6 +1,6 @@
 """Queries over products."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -61,3 +61,8 @@ def list_products(
     if after is not None:
         query = query.where(sa.tuple_(products.c.created_at, products.c.id) < sa.tuple_(*after))
     return connection.execute(query.order_by(products.c.created_at.desc(), products.c.id.desc()).limit(limit)).all()
+
+
+def update_product(connection: sa.Connection, product_id: int, values: Mapping[str, Any], now: datetime) -> None:
+    """Change columns of a product."""
+    connection.execute(products.update().where(products.c.id == product_id).values(**values, updated_at=now))

@@ -78,6 +78,19 @@ def initial_submission(connection: sa.Connection, product_id: int) -> sa.Row[Any
     ).one_or_none()
 
 
+def is_processing(connection: sa.Connection, product_id: int) -> bool:
+    """Does a workflow of one of the product's submissions run?"""
+    running = sa.select(sa.literal(1)).where(
+        submissions.c.product_id == product_id, submissions.c.state == WorkflowState.STARTED
+    )
+    return connection.execute(running.limit(1)).first() is not None
+
+
+def rename_submission(connection: sa.Connection, submission_id: int, name: str) -> None:
+    """Give a submission another name."""
+    connection.execute(submissions.update().where(submissions.c.id == submission_id).values(name=name))
+
+
 def mark_committed(
     connection: sa.Connection, submission_id: int, *, package_version: str, first_step: str, now: datetime
 ) -> bool:
@@ -129,6 +142,7 @@ def claim_step(connection: sa.Connection, submission_id: int, step: str) -> sa.R
         sa.select(
             submissions,
             products.c.name.label("product_name"),
+            products.c.shared_product_id,
             products.c.test_harness,
             products.c.attributes,
             accounts.c.name.label("account_name"),
@@ -198,9 +212,11 @@ def is_unfinished(connection: sa.Connection, submission_id: int) -> bool:
 
 
 def submissions_at(connection: sa.Connection, step: str) -> Sequence[sa.Row[Any]]:
-    """The unfinished submissions that stand at a step, oldest first."""
+    """The unfinished submissions that stand at a step, oldest first, with the names of product and account."""
     return connection.execute(
-        sa.select(submissions)
+        sa.select(submissions, products.c.name.label("product_name"), accounts.c.name.label("account_name"))
+        .join(products, products.c.id == submissions.c.product_id)
+        .join(accounts, accounts.c.id == submissions.c.account_id)
         .where(submissions.c.current_step == step, submissions.c.state == WorkflowState.STARTED)
         .order_by(submissions.c.committed_at, submissions.c.id)
     ).all()

@@ -107,6 +107,10 @@ products = sa.Table(
     sa.Column("test_harness", sa.String(20), nullable=False),
     sa.Column("attributes", _json(), nullable=False),
     sa.Column("is_committed", sa.Boolean, nullable=False, default=False),
+    # "author", or of what was received by sharing "publisher" or "readOnly", with the ids that it has at its author's.
+    sa.Column("origin_type", sa.String(20), nullable=False, server_default="author"),
+    sa.Column("source_product_id", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("source_publisher_id", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("updated_at", UtcDateTime, nullable=False),
     sa.Index("ix_products_account_created", "account_id", "created_at", "id"),
@@ -144,6 +148,19 @@ sa.Index(
     unique=True,
     sqlite_where=submissions.c.type == "initial",
     postgresql_where=submissions.c.type == "initial",
+)
+
+audiences = sa.Table(
+    "audiences",
+    metadata,
+    # What an operator made for one account; every account has domain/audience.py's test audience besides.
+    sa.Column("id", sa.String(36), primary_key=True),  # GUID
+    sa.Column("account_id", sa.ForeignKey("accounts.id"), nullable=False, index=True),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("description", sa.String(1000), nullable=False),
+    sa.Column("audience_name", sa.String(200), nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.UniqueConstraint("account_id", "name"),
 )
 
 creates = sa.Table(

@@ -16,8 +16,13 @@ from hwdash.wire.additional_attributes import AdditionalAttributes
 from hwdash.wire.base import FreeText, Link, WireDate, WireModel, one_of, shown
 
 
-def _os_code(value: object) -> object:
-    if not isinstance(value, str) or (found := operating_system(value)) is None:
+def _accept_new(info: ValidationInfo) -> bool:
+    """The service's setting of that name, when it reads a request."""
+    return bool(getattr(info.context, "accept_new_os_codes", False))
+
+
+def _os_code(value: object, info: ValidationInfo) -> object:
+    if not isinstance(value, str) or (found := operating_system(value, accept_new=_accept_new(info))) is None:
         raise ValueError(f"The OS code `{shown(value)}` is invalid.")
     return found.code
 
@@ -56,10 +61,10 @@ class ProductCreate(WireModel):
 
     @field_validator("selected_product_types")
     @classmethod
-    def _known_types(cls, value: dict[str, str]) -> dict[str, str]:
+    def _known_types(cls, value: dict[str, str], info: ValidationInfo) -> dict[str, str]:
         canonical, unknown = {}, []
         for family, kind in value.items():
-            known_family, known_kind = os_family(family), product_type(kind)
+            known_family, known_kind = os_family(family, accept_new=_accept_new(info)), product_type(kind)
             if known_family is None:
                 unknown.append(f"The OS family code `{shown(family)}` is invalid.")
             if known_kind is None:
@@ -75,6 +80,21 @@ class ProductCreate(WireModel):
     def _one_way_of_signing(cls, value: bool, info: ValidationInfo) -> bool:
         if value and info.data.get("is_test_sign"):
             raise ValueError("isTestSign and isFlightSign cannot both be true; choose one.")
+        return value
+
+
+class ProductUpdate(WireModel):
+    """What a ``PATCH products/{id}`` may change; null is not given."""
+
+    product_name: Annotated[str, Field(min_length=1, max_length=1000)] | None = None
+    marketing_names: Annotated[list[FreeText], Field(max_length=10_000)] | None = None
+    announcement_date: WireDate = None
+
+    @field_validator("product_name")
+    @classmethod
+    def _not_blank(cls, value: str | None) -> str | None:
+        if value is not None and not value.strip():
+            raise ValueError("must not be blank")
         return value
 
 

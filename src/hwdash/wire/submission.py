@@ -22,6 +22,19 @@ class SubmissionCreate(WireModel):
         return value
 
 
+class SubmissionUpdate(WireModel):
+    """What a ``PATCH submissions/{id}`` may change; null is not given."""
+
+    name: Annotated[str, Field(min_length=1, max_length=1000)] | None = None
+
+    @field_validator("name")
+    @classmethod
+    def _not_blank(cls, value: str | None) -> str | None:
+        if value is not None and not value.strip():
+            raise ValueError("must not be blank")
+        return value
+
+
 class WorkflowStatus(WireModel):
     """Where the workflow stands. ``state`` speaks of ``current_step`` only."""
 

@@ -10,7 +10,7 @@ FINISHED = (LAST_STEP, "completed")
 
 
 def create(kind: SubmissionType, harness: str = "hlk", initial: tuple[str | None, str | None] | None = None) -> None:
-    check_create(kind, test_harness=harness, is_test_sign=False, initial=initial)
+    check_create(kind, test_harness=harness, is_test_sign=False, is_extension=False, initial=initial)
 
 
 def test_the_steps_follow_one_another_to_the_last() -> None:

@@ -86,6 +86,9 @@ def _to_wire(service: Service, row: sa.Row[Any], *, is_extension: bool = False) 
             "testHarness": row.test_harness,
             "isCommitted": row.is_committed,
             "isExtensionInf": is_extension,
+            "originType": row.origin_type,
+            "sourceProductId": row.source_product_id,
+            "sourcePublisherId": row.source_publisher_id,
             "createdDateTime": row.created_at,
             "updatedDateTime": row.updated_at,
         }

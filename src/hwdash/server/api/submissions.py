@@ -41,6 +41,7 @@ def create_submission(
         wanted.type,
         test_harness=product.test_harness,
         is_test_sign=bool(product.attributes.get("isTestSign")),
+        is_extension=initial is not None and initial.is_extension_inf,
         initial=None if initial is None else (initial.current_step, initial.state),
     )
     row = insert_submission(

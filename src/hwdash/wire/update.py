@@ -1,0 +1,74 @@
+"""Updates: a body that may repeat any property of the object, and change some (contract/api.md 4.4 and 4.8)."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, TypeVar
+
+from pydantic import ConfigDict, ValidationError
+
+from hwdash.wire.base import WireModel
+
+M = TypeVar("M", bound=WireModel)
+
+
+class AnyObject(WireModel):
+    """A JSON object that is read later, when it is known what it is held against."""
+
+    model_config = ConfigDict(extra="allow")
+
+    @property
+    def members(self) -> dict[str, Any]:
+        """The object's members as they were sent."""
+        return self.model_extra or {}
+
+
+def read_update(model: type[M], body: Mapping[str, Any]) -> tuple[M, ValidationError | None]:
+    """What ``body`` changes, read as far as it is sound, and what is wrong with the rest."""
+    try:
+        return model.model_validate(body), None
+    except ValidationError as error:
+        wrong = {str(each["loc"][0]).casefold() for each in error.errors() if each["loc"]}
+        sound = {name: value for name, value in body.items() if name.casefold() not in wrong}
+        return model.model_validate(sound), error
+
+
+def changed_properties(
+    body: Mapping[str, Any],
+    current: Mapping[str, Any],
+    models: Sequence[type[WireModel]],
+    *,
+    aside: Collection[str],
+) -> list[str]:
+    """The properties of ``body``, those ``aside`` left out, that differ from ``current``, an object on the wire.
+
+    Each is read by the first of the ``models`` that has it; one that none has differs unless it is null.
+    """
+    spelt = {alias.casefold(): alias for model in models for alias in _aliases(model)}
+    left_out = {name.casefold() for name in aside}
+    changed = []
+    for given, value in body.items():
+        name = spelt.get(given.casefold(), given)
+        if given.casefold() in left_out or value is None:
+            continue
+        model = next((each for each in models if name in _aliases(each)), None)
+        if model is None or _read(model, current, name, value) != current.get(name):
+            changed.append(name)
+    return changed
+
+
+def _aliases(model: type[WireModel]) -> list[str]:
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+class _Lenient:
+    accept_new_os_codes = True
+
+
+_NOTHING_ALIKE = object()
+
+
+def _read(model: type[WireModel], current: Mapping[str, Any], name: str, value: object) -> object:
+    """The value in the one form of output; something that equals nothing, when it is not of the property's type."""
+    try:
+        return model.model_validate({**current, name: value}, context=_Lenient).to_wire().get(name)
+    except ValidationError:
+        return _NOTHING_ALIKE
