@@ -27,10 +27,13 @@ from hwdash.storage.accounts import (
 from hwdash.storage.database import Database
 from hwdash.vocabulary import FIRST_ROLES, Role
 
-REVIEW = {"review": ("hwdash.cli.review", "review", "The submissions that wait for a person's review.")}
+ELSEWHERE = {
+    "review": ("hwdash.cli.review", "review", "The submissions that wait for a person's review."),
+    "audience": ("hwdash.cli.admin_audience", "audience", "The audiences of an account."),
+}
 
 
-@click.group(cls=LazyGroup, commands_in=REVIEW)
+@click.group(cls=LazyGroup, commands_in=ELSEWHERE)
 def admin() -> None:
     """Administer the service: accounts, applications, certificates. Works while the service runs."""
 
@@ -49,7 +52,8 @@ def transaction(data: Path | None) -> Iterator[sa.Connection]:
             database.close()
 
 
-def _account(connection: sa.Connection, wanted: int | None) -> int:
+def account_named(connection: sa.Connection, wanted: int | None) -> int:
+    """The account of this seller id, or the only one there is; what it refuses ends the command."""
     known = [each.id for each in all_accounts(connection)]
     if wanted is None and len(known) == 1:
         return known[0]
@@ -107,7 +111,7 @@ def new_account(name: str, data: Path | None) -> None:
 def policy(manual_review: str, account: int | None, data: Path | None) -> None:
     """Change an account's policy; it counts for steps that begin from now on."""
     with transaction(data) as connection:
-        account_id = _account(connection, account)
+        account_id = account_named(connection, account)
         known = next(each.policy for each in all_accounts(connection) if each.id == account_id)
         set_policy(connection, account_id, known | {"manualReview": manual_review == "on"})
     click.echo(f"account {account_id}: manual review is {manual_review}")
@@ -125,7 +129,9 @@ def certificate() -> None:
 def add_certificate(file: Path, account: int | None, data: Path | None) -> None:
     """Register the certificate in FILE (PEM or DER; of several in PEM the first). It is trusted by registration."""
     with transaction(data) as connection:
-        added = add_signing_certificate(connection, _account(connection, account), _certificate(file), system_clock())
+        added = add_signing_certificate(
+            connection, account_named(connection, account), _certificate(file), system_clock()
+        )
     click.echo(
         f"registered {added.kind} certificate {added.thumbprint}: {added.subject}, until {added.not_after:%Y-%m-%d}"
     )
@@ -137,7 +143,7 @@ def add_certificate(file: Path, account: int | None, data: Path | None) -> None:
 def list_certificates(account: int | None, data: Path | None) -> None:
     """List an account's certificates as one JSON object."""
     with transaction(data) as connection:
-        known = signing_certificates_of(connection, _account(connection, account))
+        known = signing_certificates_of(connection, account_named(connection, account))
     print_json(
         {
             "certificates": [
@@ -160,7 +166,7 @@ def list_certificates(account: int | None, data: Path | None) -> None:
 def remove_certificate(thumbprint: str, account: int | None, data: Path | None) -> None:
     """Retire the certificate of THUMBPRINT (SHA-256): packages signed with it are refused from now on."""
     with transaction(data) as connection:
-        account_id = _account(connection, account)
+        account_id = account_named(connection, account)
         if not remove_signing_certificate(connection, account_id, thumbprint):
             refuse(f"account {account_id} has no certificate {thumbprint}; hwdash admin certificate list tells which.")
     click.echo(f"removed {thumbprint}")
@@ -179,7 +185,9 @@ def app() -> None:
 def new_app(name: str, roles: tuple[str, ...], account: int | None, data: Path | None) -> None:
     """Make an application with a client secret; prints one JSON object, the secret this once."""
     with transaction(data) as connection:
-        made = create_application(connection, _account(connection, account), name, roles or FIRST_ROLES, system_clock())
+        made = create_application(
+            connection, account_named(connection, account), name, roles or FIRST_ROLES, system_clock()
+        )
         secret = add_secret(connection, made.client_id, system_clock())
     print_json({"tenantId": made.tenant_id, "clientId": made.client_id, "clientSecret": secret.secret})
 

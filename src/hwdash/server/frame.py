@@ -92,7 +92,7 @@ class Frame:
             arguments.append(read_model(route.query, _query(query)))
         key = None
         if route.body is not None:
-            wanted = read_model(route.body, await read_json(exchange.headers, exchange.body()))
+            wanted = read_model(route.body, await read_json(exchange.headers, exchange.body()), service.settings)
             arguments.append(wanted)
             if route.again is not None:
                 key = _create_key(exchange.request_id, route, ids, wanted)

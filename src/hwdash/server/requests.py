@@ -13,6 +13,7 @@ from hwdash.server.errors import HttpProblem, invalid_input
 from hwdash.server.route import Caller
 from hwdash.server.service import Service
 from hwdash.server.tokens import TokenRejected
+from hwdash.settings import Settings
 from hwdash.storage.accounts import application
 from hwdash.vocabulary import Role
 from hwdash.wire.base import WireModel
@@ -88,10 +89,10 @@ async def read_json(headers: Mapping[str, str], chunks: AsyncIterator[bytes]) ->
     return value
 
 
-def read_model(model: type[M], value: Mapping[str, Any]) -> M:
-    """A body or a query as its wire model. Raises invalidInput with every finding."""
+def read_model(model: type[M], value: Mapping[str, Any], settings: Settings | None = None) -> M:
+    """A body or a query as its wire model, by the service's settings. Raises invalidInput with every finding."""
     try:
-        return model.model_validate(value)
+        return model.model_validate(value, context=settings)
     except ValidationError as error:
         raise invalid_input(error) from error
 

@@ -63,6 +63,6 @@ def list_products(
     return connection.execute(query.order_by(products.c.created_at.desc(), products.c.id.desc()).limit(limit)).all()
 
 
-def update_product(connection: sa.Connection, product_id: int, values: Mapping[str, Any], now: datetime) -> None:
+def change_product(connection: sa.Connection, product_id: int, values: Mapping[str, Any], now: datetime) -> None:
     """Change columns of a product."""
     connection.execute(products.update().where(products.c.id == product_id).values(**values, updated_at=now))

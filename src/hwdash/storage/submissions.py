@@ -62,13 +62,20 @@ def find_submission(
     ).one_or_none()
 
 
-def list_submissions(connection: sa.Connection, account_id: int, product_id: int) -> Sequence[sa.Row[Any]]:
-    """The product's submissions, newest first."""
-    return connection.execute(
-        sa.select(submissions)
-        .where(submissions.c.product_id == product_id, submissions.c.account_id == account_id)
-        .order_by(submissions.c.created_at.desc(), submissions.c.id.desc())
-    ).all()
+def list_submissions(
+    connection: sa.Connection,
+    account_id: int,
+    product_id: int,
+    *,
+    limit: int | None = None,
+    after: tuple[datetime, int] | None = None,
+) -> Sequence[sa.Row[Any]]:
+    """The product's submissions, newest first, ``limit`` at most, from behind ``after`` = (created_at, id) on."""
+    query = sa.select(submissions).where(submissions.c.product_id == product_id, submissions.c.account_id == account_id)
+    if after is not None:
+        query = query.where(sa.tuple_(submissions.c.created_at, submissions.c.id) < sa.tuple_(*after))
+    newest_first = submissions.c.created_at.desc(), submissions.c.id.desc()
+    return connection.execute(query.order_by(*newest_first).limit(limit)).all()
 
 
 def initial_submission(connection: sa.Connection, product_id: int) -> sa.Row[Any] | None:
@@ -76,6 +83,14 @@ def initial_submission(connection: sa.Connection, product_id: int) -> sa.Row[Any
     return connection.execute(
         sa.select(submissions).where(submissions.c.product_id == product_id, submissions.c.type == "initial")
     ).one_or_none()
+
+
+def products_of_extensions(connection: sa.Connection, product_ids: Sequence[int]) -> set[int]:
+    """Which of these products have an extension INF in their initial submission."""
+    query = sa.select(submissions.c.product_id).where(
+        submissions.c.product_id.in_(product_ids), submissions.c.type == "initial", submissions.c.is_extension_inf
+    )
+    return set(connection.execute(query).scalars())
 
 
 def is_processing(connection: sa.Connection, product_id: int) -> bool:

@@ -14,6 +14,7 @@ from hwdash.vocabulary import (
 )
 from hwdash.wire.additional_attributes import AdditionalAttributes
 from hwdash.wire.base import FreeText, Link, WireDate, WireModel, one_of, shown
+from hwdash.wire.update import AnyObject
 
 
 def _accept_new(info: ValidationInfo) -> bool:
@@ -96,6 +97,10 @@ class ProductUpdate(WireModel):
         if value is not None and not value.strip():
             raise ValueError("must not be blank")
         return value
+
+
+class ProductUpdateBody(AnyObject, documented_as=ProductUpdate):
+    """The body of ``PATCH products/{id}``: what changes, and any other property as it is."""
 
 
 class Product(WireModel):

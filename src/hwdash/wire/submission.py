@@ -6,6 +6,7 @@ from pydantic import BeforeValidator, Field, field_validator
 
 from hwdash.vocabulary import SubmissionType
 from hwdash.wire.base import Link, WireDate, WireModel, one_of
+from hwdash.wire.update import AnyObject
 
 
 class SubmissionCreate(WireModel):
@@ -33,6 +34,10 @@ class SubmissionUpdate(WireModel):
         if value is not None and not value.strip():
             raise ValueError("must not be blank")
         return value
+
+
+class SubmissionUpdateBody(AnyObject, documented_as=SubmissionUpdate):
+    """The body of ``PATCH submissions/{id}``: what changes, and any other property as it is."""
 
 
 class WorkflowStatus(WireModel):

@@ -1,9 +1,11 @@
 """Updates: a body that may repeat any property of the object, and change some (contract/api.md 4.4 and 4.8)."""
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
-from pydantic import ConfigDict, ValidationError
+from pydantic import ConfigDict, GetJsonSchemaHandler, ValidationError
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from hwdash.wire.base import WireModel
 
@@ -14,6 +16,18 @@ class AnyObject(WireModel):
     """A JSON object that is read later, when it is known what it is held against."""
 
     model_config = ConfigDict(extra="allow")
+    _documented_as: ClassVar[type[WireModel] | None] = None
+
+    def __init_subclass__(cls, *, documented_as: type[WireModel] | None = None, **kwargs: Any) -> None:
+        """``documented_as``: the model that OpenAPI shows of such a body."""
+        super().__init_subclass__(**kwargs)
+        cls._documented_as = documented_as
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        if cls._documented_as is None:
+            return handler(schema)
+        return handler(cls._documented_as.__pydantic_core_schema__) | {"title": cls.__name__}
 
     @property
     def members(self) -> dict[str, Any]:

@@ -1,37 +1,22 @@
-"""Products: create, get, list (contract/api.md 4.1 to 4.3)."""
+"""Products: create, get, list, update (contract/api.md 4.1 to 4.4)."""
 
-import base64
-from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import Any
 
 import sqlalchemy as sa
-from pydantic import BeforeValidator
 
-from hwdash.domain.errors import Code, DomainError, not_found
+from hwdash.domain.errors import not_found
+from hwdash.domain.product import CHANGEABLE, ProductChange, ProductState, check_update, families_not_requested
+from hwdash.drivers.package_contents import check_signatures
+from hwdash.pipeline.package_info_validation import kind_of
+from hwdash.server.api.pages import DEFAULT_PAGE, PageQuery, links_of_page
+from hwdash.server.errors import invalid_input
 from hwdash.server.route import Caller
 from hwdash.server.service import Service
-from hwdash.storage.products import find_product, insert_product, list_products
-from hwdash.storage.submissions import initial_submission
-from hwdash.wire.base import WireModel, collection, link
-from hwdash.wire.product import Product, ProductCreate
-
-# Microsoft's own client never follows next_link (contract/api.md section 9).
-DEFAULT_PAGE = 1000
-LARGEST_PAGE = 1000
-
-
-def _page_size(value: object) -> int:
-    text = str(value)[:6]
-    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= LARGEST_PAGE):
-        raise ValueError(f"Must be a whole number from 1 to {LARGEST_PAGE}.")
-    return int(text)
-
-
-class PageQuery(WireModel):
-    """Which part of a collection: at most ``pageSize`` objects, behind the place that ``continuationToken`` names."""
-
-    page_size: Annotated[int, BeforeValidator(_page_size)] = DEFAULT_PAGE
-    continuation_token: str | None = None
+from hwdash.storage.products import change_product, find_product, insert_product, list_products
+from hwdash.storage.submissions import initial_submission, is_processing, products_of_extensions
+from hwdash.wire.base import collection, link
+from hwdash.wire.product import Product, ProductCreate, ProductUpdate, ProductUpdateBody
+from hwdash.wire.update import changed_properties, read_update
 
 
 def create_product(
@@ -61,17 +46,62 @@ def get_product(connection: sa.Connection, service: Service, caller: Caller, pro
 
 def list_of_products(connection: sa.Connection, service: Service, caller: Caller, page: PageQuery) -> dict[str, Any]:
     """GET products."""
-    size = page.page_size
-    after = _after(page.continuation_token) if page.continuation_token else None
-    rows = list_products(connection, caller.account_id, limit=size + 1, after=after)
-    url = f"{service.api_url}/products"
-    links = [link(url, "self")]
-    if len(rows) > size:
-        last = rows[size - 1]
-        links.append(
-            link(f"{url}?pageSize={size}&continuationToken={_continuation(last.created_at, last.id)}", "next_link")
-        )
-    return collection([_to_wire(service, row) for row in rows[:size]], links)
+    size = page.page_size or DEFAULT_PAGE
+    rows = list_products(connection, caller.account_id, limit=size + 1, after=page.after)
+    shown = rows[:size]
+    extensions = products_of_extensions(connection, [row.id for row in shown])
+    last = (shown[-1].created_at, shown[-1].id) if len(rows) > size else None
+    return collection(
+        [_to_wire(service, row, is_extension=row.id in extensions) for row in shown],
+        links_of_page(f"{service.api_url}/products", size, last),
+    )
+
+
+def update_product(
+    connection: sa.Connection, service: Service, caller: Caller, product_id: int, body: ProductUpdateBody
+) -> None:
+    """PATCH products/{product_id}."""
+    row = find_product(connection, caller.account_id, product_id)
+    if row is None:
+        raise not_found("product", product_id)
+    initial = initial_submission(connection, product_id)
+    current = _to_wire(service, row, is_extension=initial is not None and initial.is_extension_inf)
+    stored = Product.model_validate(current)
+    wanted, problem = read_update(ProductUpdate, body.members)
+    change = ProductChange(
+        name=wanted.product_name,
+        marketing_names=wanted.marketing_names,
+        announcement_date=wanted.announcement_date,
+        others=changed_properties(body.members, current, (ProductCreate, Product), aside=CHANGEABLE),
+    )
+    state = ProductState(
+        name=row.name,
+        marketing_names=stored.marketing_names,
+        announcement_date=stored.announcement_date,
+        origin_type=row.origin_type,
+        initial=None if initial is None else (initial.current_step, initial.state),
+        is_processing=is_processing(connection, product_id),
+    )
+    check_update(state, change, service.clock(), invalid_input(problem).targets if problem else ())
+    given = wanted.to_wire()
+    changed = {name: given[name] for name in ("marketingNames", "announcementDate") if name in given}
+    change_product(
+        connection,
+        product_id,
+        {"name": change.name or row.name, "attributes": row.attributes | changed},
+        service.clock(),
+    )
+
+
+def _advice(row: sa.Row[Any]) -> str:
+    """What will become of the product as it is: it was accepted, and a package of it will be refused later."""
+    codes = row.attributes["requestedSignatures"]
+    kind = kind_of(row.test_harness, is_test_sign=bool(row.attributes.get("isTestSign")))
+    found = [f"{each.message} {each.remedy}" for each in check_signatures(codes, kind)]
+    families = families_not_requested(list(row.attributes.get("selectedProductTypes", {})), codes)
+    if families:
+        found.append(f"selectedProductTypes names {', '.join(families)}, of which no signature is requested.")
+    return " ".join(found)
 
 
 def _to_wire(service: Service, row: sa.Row[Any], *, is_extension: bool = False) -> dict[str, Any]:
@@ -84,6 +114,7 @@ def _to_wire(service: Service, row: sa.Row[Any], *, is_extension: bool = False) 
             "links": [link(url, "self"), link(f"{url}/submissions", "get_submissions")],
             "productName": row.name,
             "testHarness": row.test_harness,
+            "message": _advice(row),
             "isCommitted": row.is_committed,
             "isExtensionInf": is_extension,
             "originType": row.origin_type,
@@ -94,21 +125,3 @@ def _to_wire(service: Service, row: sa.Row[Any], *, is_extension: bool = False) 
         }
     )
     return stored.to_wire()
-
-
-def _after(token: str) -> tuple[datetime, int]:
-    """Where a continuation token goes on: behind this (created, id)."""
-    try:
-        when, _, last = base64.urlsafe_b64decode(token.encode()).decode().partition("|")
-        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(when[:20])), int(last[:18])
-    except (ValueError, OverflowError) as error:
-        raise DomainError(
-            Code.INVALID_INPUT,
-            "The continuation token is not one of this service.",
-            [("continuationToken", "Follow next_link as it was given.")],
-        ) from error
-
-
-def _continuation(when: datetime, last: int) -> str:
-    microseconds = (when - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
-    return base64.urlsafe_b64encode(f"{microseconds}|{last}".encode()).decode().replace("=", "%3D")

@@ -3,11 +3,13 @@
 A new route is one row here and one function (server/route.py says which).
 """
 
-from hwdash.server.api import labels, products, reports, submissions
+from hwdash.server.api import audiences, labels, products, reports, submissions
+from hwdash.server.api.pages import PageQuery
 from hwdash.server.paths import CANONICAL_BASE
 from hwdash.server.route import HARDWARE_ROLES, LABEL_OWNERS, SUBMITTERS, Route
-from hwdash.wire.product import Product, ProductCreate
-from hwdash.wire.submission import Submission, SubmissionCreate
+from hwdash.wire.audience import Audience
+from hwdash.wire.product import Product, ProductCreate, ProductUpdateBody
+from hwdash.wire.submission import Submission, SubmissionCreate, SubmissionUpdateBody
 
 PRODUCTS = f"{CANONICAL_BASE}/products"
 PRODUCT = f"{PRODUCTS}/{{product_id}}"
@@ -24,7 +26,7 @@ ROUTES = (
         "list products, newest first, in pages",
         HARDWARE_ROLES,
         products.list_of_products,
-        query=products.PageQuery,
+        query=PageQuery,
         answer=list[Product],
     ),
     Route(
@@ -40,11 +42,21 @@ ROUTES = (
     ),
     Route("GET", PRODUCT, "get a product", HARDWARE_ROLES, products.get_product, answer=Product),
     Route(
+        "PATCH",
+        PRODUCT,
+        "change a product's name, marketing names or announcement date",
+        SUBMITTERS,
+        products.update_product,
+        body=ProductUpdateBody,
+        status=204,
+    ),
+    Route(
         "GET",
         SUBMISSIONS,
         "list a product's submissions, without downloads",
         HARDWARE_ROLES,
         submissions.list_of_submissions,
+        query=PageQuery,
         answer=list[Submission],
     ),
     Route(
@@ -65,6 +77,15 @@ ROUTES = (
         HARDWARE_ROLES,
         submissions.get_submission,
         answer=Submission,
+    ),
+    Route(
+        "PATCH",
+        SUBMISSION,
+        "rename a submission",
+        SUBMITTERS,
+        submissions.update_submission,
+        body=SubmissionUpdateBody,
+        status=204,
     ),
     Route(
         "POST",
@@ -104,6 +125,16 @@ ROUTES = (
     ),
     Route(
         "PUT", f"{LABEL}/cancel", "cancel a shipping label: none exists yet", LABEL_OWNERS, labels.no_label, status=204
+    ),
+    Route(
+        "GET",
+        f"{CANONICAL_BASE}/audiences",
+        "list the audiences that shipping labels can be restricted to",
+        HARDWARE_ROLES,
+        audiences.list_of_audiences,
+        query=PageQuery,
+        answer=list[Audience],
+        aliases=(f"{CANONICAL_BASE}/audience",),
     ),
     Route(
         "GET",

@@ -1,4 +1,4 @@
-"""Submissions: create, get, list, commit (contract/api.md 4.5 to 4.7 and 4.9)."""
+"""Submissions: create, get, list, update, commit (contract/api.md 4.5 to 4.9)."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,11 +6,15 @@ from typing import Any
 import sqlalchemy as sa
 
 from hwdash.domain.errors import Code, DomainError, not_found
-from hwdash.domain.submission import FIRST_STEP, ONLY_PENDING, check_commit, check_create
+from hwdash.domain.product import AUTHOR
+from hwdash.domain.submission import FIRST_STEP, ONLY_PENDING, check_commit, check_create, check_update
+from hwdash.drivers.hlkx_shell import UNPROVEN_SHELL
 from hwdash.pipeline.report import ERROR_REPORT
 from hwdash.pipeline.submission import SUBMISSION
 from hwdash.pipeline.work import package_name
+from hwdash.server.api.pages import PageQuery, links_of_page
 from hwdash.server.api.reports import REPORT_PATH
+from hwdash.server.errors import invalid_input
 from hwdash.server.route import Caller
 from hwdash.server.service import Service
 from hwdash.storage.products import find_product
@@ -21,10 +25,20 @@ from hwdash.storage.submissions import (
     list_downloads,
     list_submissions,
     mark_committed,
+    rename_submission,
 )
-from hwdash.vocabulary import CommitStatus, DownloadType
+from hwdash.vocabulary import CommitStatus, DownloadType, WorkflowState
 from hwdash.wire.base import collection, link
-from hwdash.wire.submission import Download, Downloads, Submission, SubmissionCreate, WorkflowStatus
+from hwdash.wire.submission import (
+    Download,
+    Downloads,
+    Submission,
+    SubmissionCreate,
+    SubmissionUpdate,
+    SubmissionUpdateBody,
+    WorkflowStatus,
+)
+from hwdash.wire.update import changed_properties, read_update
 
 READ, UPLOAD = "rl", "rwl"
 
@@ -64,16 +78,45 @@ def get_submission(
     return _to_wire(service, row, product.test_harness, list_downloads(connection, submission_id)).to_wire()
 
 
-def list_of_submissions(connection: sa.Connection, service: Service, caller: Caller, product_id: int) -> dict[str, Any]:
-    """GET submissions."""
+def list_of_submissions(
+    connection: sa.Connection, service: Service, caller: Caller, product_id: int, page: PageQuery
+) -> dict[str, Any]:
+    """GET submissions: all of them, unless a page is asked for."""
     product = find_product(connection, caller.account_id, product_id)
     if product is None:
         raise not_found("product", product_id)
-    items = [
-        _to_wire(service, row, product.test_harness, None).to_wire()
-        for row in list_submissions(connection, caller.account_id, product_id)
-    ]
-    return collection(items, [link(f"{service.api_url}/products/{product_id}/submissions", "self")])
+    size = page.page_size
+    rows = list_submissions(connection, caller.account_id, product_id, limit=size and size + 1, after=page.after)
+    shown = rows[:size]
+    last = (shown[-1].created_at, shown[-1].id) if len(rows) > len(shown) else None
+    return collection(
+        [_to_wire(service, row, product.test_harness, None).to_wire() for row in shown],
+        links_of_page(f"{service.api_url}/products/{product_id}/submissions", size, last),
+    )
+
+
+def update_submission(
+    connection: sa.Connection,
+    service: Service,
+    caller: Caller,
+    product_id: int,
+    submission_id: int,
+    body: SubmissionUpdateBody,
+) -> None:
+    """PATCH submissions/{submission_id}."""
+    row, product = own_submission(connection, caller, product_id, submission_id)
+    wanted, problem = read_update(SubmissionUpdate, body.members)
+    current = _to_wire(service, row, product.test_harness, None).to_wire()
+    check_update(
+        is_received=product.origin_type != AUTHOR,
+        has_failed=row.state == WorkflowState.FAILED or row.commit_status == CommitStatus.FAILED,
+        name=wanted.name,
+        # The URLs of the downloads are new in each answer.
+        others=changed_properties(body.members, current, (SubmissionCreate, Submission), aside=("name", "downloads")),
+        findings=invalid_input(problem).targets if problem else (),
+    )
+    if wanted.name is not None:
+        rename_submission(connection, submission_id, wanted.name)
 
 
 def commit_submission(
@@ -133,7 +176,7 @@ def _to_wire(service: Service, row: sa.Row[Any], test_harness: str, files: Seque
             messages=row.messages,
             error_report=service.sas.url(report.blob, report.name, permissions=READ) if report else None,
         ),
-        downloads=None if files is None else Downloads(items=_downloads(service, row, test_harness, files)),
+        downloads=None if files is None else _downloads(service, row, test_harness, files),
         is_extension_inf=row.is_extension_inf,
         is_universal=row.is_universal,
         is_declarative_inf=row.is_declarative_inf,
@@ -142,7 +185,7 @@ def _to_wire(service: Service, row: sa.Row[Any], test_harness: str, files: Seque
     )
 
 
-def _downloads(service: Service, row: sa.Row[Any], test_harness: str, files: Sequence[sa.Row[Any]]) -> list[Download]:
+def _downloads(service: Service, row: sa.Row[Any], test_harness: str, files: Sequence[sa.Row[Any]]) -> Downloads:
     name = package_name(row.id, test_harness)
     rights = UPLOAD if row.commit_status == CommitStatus.PENDING else READ
     items = [
@@ -156,4 +199,5 @@ def _downloads(service: Service, row: sa.Row[Any], test_harness: str, files: Seq
         else:
             url = service.sas.url(file.blob, file.name, permissions=READ, download_name=file.name)
         items.append(Download(type=file.type, url=url))
-    return items
+    has_shell = any(each.type == DownloadType.DERIVED_PACKAGE for each in items)
+    return Downloads(items=items, messages=[UNPROVEN_SHELL] if has_shell else [])
