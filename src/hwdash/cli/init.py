@@ -7,8 +7,8 @@ import click
 
 from hwdash.cli.output import Exit, print_json, refuse
 from hwdash.cli.service_options import data_option, settings_of, told_plainly
-from hwdash.clock import system_clock
-from hwdash.server.setup import AlreadyMade, make_service
+from hwdash.sandbox.separation import make_release, make_sandbox
+from hwdash.server.setup import AlreadyMade
 
 
 @click.command()
@@ -23,8 +23,9 @@ from hwdash.server.setup import AlreadyMade, make_service
     show_default=True,
     help="The first application's name.",
 )
+@click.option("--sandbox", is_flag=True, help="A sandbox, to rehearse in: its keys can release nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def init(data: Path | None, account_name: str, application_name: str, as_json: bool) -> None:
+def init(data: Path | None, account_name: str, application_name: str, sandbox: bool, as_json: bool) -> None:
     """Make a new service: data folder, keys, certificates, first account and application.
 
     The client's key is printed once and stored nowhere.
@@ -33,14 +34,15 @@ def init(data: Path | None, account_name: str, application_name: str, as_json: b
     host = urlsplit(settings.public_url).hostname or "localhost"
     try:
         with told_plainly():
-            made = make_service(
-                settings, account_name=account_name, application_name=application_name, hosts=[host], now=system_clock()
-            )
+            make = make_sandbox if sandbox else make_release
+            made, token = make(settings, account_name=account_name, application_name=application_name, hosts=[host])
     except AlreadyMade as error:
         refuse(str(error), Exit.USAGE)
     if as_json:
+        more = {"sandboxToken": token} if token else {}
         print_json(
-            {
+            more
+            | {
                 "tenantId": made.tenant_id,
                 "clientId": made.client_id,
                 "clientSecret": made.client_secret,
@@ -61,6 +63,7 @@ def init(data: Path | None, account_name: str, application_name: str, as_json: b
         ("account (seller id)", made.account_id),
         ("TLS CA certificate", made.ca_certificate),
         ("root certificate of signatures", made.root_certificate),
+        *((("sandbox token", token),) if token else ()),
     ):
         click.echo(f"{name}: {value}")
-    click.echo("The client secret is shown this once.", err=True)
+    click.echo(f"The client secret {'and the sandbox token are' if token else 'is'} shown this once.", err=True)

@@ -57,5 +57,7 @@ def told_plainly() -> Iterator[None]:
         DataFolderInUse,
     ) as error:
         refuse(str(error))
+    except SettingsError as error:
+        refuse(str(error), Exit.USAGE)
     except OSError as error:
         refuse(f"{error.filename or 'the service'}: {error.strerror or error}")

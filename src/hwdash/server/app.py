@@ -29,9 +29,12 @@ from hwdash.server.sas import SasSigner
 from hwdash.server.service import Service
 from hwdash.server.tokens import TokenIssuer
 from hwdash.settings import Settings
+from hwdash.signing.authority import check_kind
+from hwdash.signing.keys import KeyFolder
 from hwdash.signing.process import SignerProcess
 from hwdash.storage.blobs import BlobStore
 from hwdash.storage.database import Database
+from hwdash.storage.kind import claim_database
 from hwdash.storage.submissions import is_open_for_upload
 
 log = logging.getLogger(__name__)
@@ -46,19 +49,31 @@ class Running:
     workflow: SubmissionWorkflow
 
 
-def create_service(settings: Settings, *, public_url: str | None = None, clock: Clock = system_clock) -> Running:
+def create_service(
+    settings: Settings,
+    *,
+    public_url: str | None = None,
+    login_url: str | None = None,
+    sandbox: bool = False,
+    clock: Clock = system_clock,
+) -> Running:
     """Put a service together over the data folder that ``hwdash init`` made.
 
-    Starts the signer's process and checks that package parsing can be isolated. Workflows start with the application's
-    lifespan. Raises IsolationUnavailable, ScannerUnavailable, KeysError and SchemaMismatch.
+    ``login_url`` is where the token endpoint is, when that is not ``public_url``. ``sandbox`` says which kind of
+    service the folder and the database must be of. Starts the signer's process and checks that package parsing can be
+    isolated. Workflows start with the application's lifespan. Raises IsolationUnavailable, ScannerUnavailable,
+    KeysError, WrongKind and SchemaMismatch.
     """
     check_isolation()
     if not settings.clamd:
         check_rules(settings)
     url = public_url or settings.public_url
+    check_kind(KeyFolder.open(keys_folder(settings.data)), sandbox=sandbox)
     keys = ServiceKeys.ensure(settings.data)
     database = Database(settings.database)
     database.create()
+    with database.writing() as connection:
+        claim_database(connection, sandbox=sandbox)
     blobs = BlobStore(settings.data / "blobs", clock=clock, max_blob_size=settings.max_package_mb << 20)
     signer = SignerProcess.start(keys_folder(settings.data))
     workflow = SubmissionWorkflow(database, Resources(settings=settings, blobs=blobs, signer=signer, clock=clock))
@@ -70,7 +85,7 @@ def create_service(settings: Settings, *, public_url: str | None = None, clock: 
         database=database,
         blobs=blobs,
         sas=SasSigner([keys.sas], url, clock),
-        tokens=TokenIssuer(keys.token, url, clock),
+        tokens=TokenIssuer(keys.token, login_url or url, clock),
         workflows=workflows,
         clock=clock,
     )

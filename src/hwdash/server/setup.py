@@ -10,6 +10,7 @@ from hwdash.signing.authority import TlsFiles, ensure_authority, ensure_tls
 from hwdash.signing.keys import KeyFolder
 from hwdash.storage.accounts import add_secret, all_accounts, create_account, create_application
 from hwdash.storage.database import Database
+from hwdash.storage.kind import claim_database
 from hwdash.vocabulary import FIRST_ROLES
 
 
@@ -30,11 +31,18 @@ class NewService:
 
 
 def make_service(
-    settings: Settings, *, account_name: str, application_name: str, hosts: list[str], now: datetime
+    settings: Settings,
+    *,
+    account_name: str,
+    application_name: str,
+    hosts: list[str],
+    now: datetime,
+    sandbox: bool = False,
 ) -> NewService:
     """Make data folder, keys, certificates, database, first account and application.
 
-    What an interrupted call left is used. Raises AlreadyMade when the service has an account, and KeysError.
+    ``sandbox`` makes the keys and the database of a sandbox. What an interrupted call left is used. Raises AlreadyMade
+    when the service has an account, KeysError, and WrongKind.
     """
     settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     database = Database(settings.database)
@@ -45,10 +53,12 @@ def make_service(
                 raise AlreadyMade(
                     f"{settings.data} holds a service already; serve it, or choose another folder with --data"
                 )
+        with database.writing() as connection:
+            claim_database(connection, sandbox=sandbox)
         ServiceKeys.ensure(settings.data)
         authority = KeyFolder.open(keys_folder(settings.data))
-        ensure_authority(authority, now)
-        tls = tls_files(settings, hosts, now)
+        ensure_authority(authority, now, sandbox=sandbox)
+        tls = tls_files(settings, hosts, now, sandbox=sandbox)
         with database.writing() as connection:
             account = create_account(connection, account_name, now, policy={"manualReview": False})
             application = create_application(connection, account.id, application_name, FIRST_ROLES, now)
@@ -65,6 +75,6 @@ def make_service(
     )
 
 
-def tls_files(settings: Settings, hosts: list[str], now: datetime) -> TlsFiles:
+def tls_files(settings: Settings, hosts: list[str], now: datetime, *, sandbox: bool = False) -> TlsFiles:
     """The local CA and the server's certificate for these names, made or renewed as needed."""
-    return ensure_tls(KeyFolder.open(secrets_folder(settings.data) / "tls"), hosts, now)
+    return ensure_tls(KeyFolder.open(secrets_folder(settings.data) / "tls"), hosts, now, sandbox=sandbox)

@@ -7,6 +7,9 @@
     hwdash TLS CA, 10 years, held to the hosts it was made for
       hwdash server, 397 days
 
+A sandbox has an authority of its own kind: the same tree, every name says SANDBOX, and all of it ends within 30 days.
+The root's name is what tells the two kinds apart, and an authority never changes its kind.
+
 The four signing identities (contract/dashboard.md 72) have keys of their own, so that a policy can tell them apart:
 
     attestation  codeSigning, Windows Hardware Driver Verification, Windows Hardware Driver Attested Verification
@@ -64,16 +67,35 @@ EV_CODE_SIGNING_POLICY = ObjectIdentifier("2.23.140.1.3")
 # 128 bits of strength, which NIST SP 800-57 accepts beyond 2030: long enough for a root of 20 years.
 RSA_BITS = 3072
 
-_ROOT_LIFE = timedelta(days=20 * 365)
-_CA_LIFE = timedelta(days=10 * 365)
-_IDENTITY_LIFE = timedelta(days=3 * 365)
-_TLS_SERVER_LIFE = timedelta(days=397)
-# A certificate is replaced this long before it ends; of a CA it is what its longest-lived certificate still needs.
-_RENEWAL = timedelta(days=30)
+# What a sandbox's signing certificates have: made at once, and enough for a month.
+SANDBOX_RSA_BITS = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class _Lives:
+    """How long certificates last. One is replaced ``renewal`` before it ends."""
+
+    root: timedelta
+    ca: timedelta
+    identity: timedelta
+    tls_server: timedelta
+    renewal: timedelta
+
+
+_RELEASE = _Lives(
+    root=timedelta(days=20 * 365),
+    ca=timedelta(days=10 * 365),
+    identity=timedelta(days=3 * 365),
+    tls_server=timedelta(days=397),
+    renewal=timedelta(days=30),
+)
+_MONTH = timedelta(days=30)
+_SANDBOX = _Lives(root=_MONTH, ca=_MONTH, identity=_MONTH, tls_server=_MONTH, renewal=timedelta(days=1))
 # So that a machine whose clock is a little slow accepts a new certificate.
 _BACKDATING = timedelta(hours=1)
 
 _NOT_MICROSOFT = "self-hosted, not Microsoft"
+_SANDBOX_WORD = "SANDBOX"
 _HOST_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", re.IGNORECASE)
 
 
@@ -87,34 +109,48 @@ class TlsFiles:
     is_new_ca: bool  # clients that trusted an earlier CA must be given this one
 
 
-def ensure_authority(keys: KeyFolder, now: datetime, *, key_size: int = RSA_BITS) -> None:
+def ensure_authority(keys: KeyFolder, now: datetime, *, key_size: int = RSA_BITS, sandbox: bool = False) -> None:
     """Make what is missing of root, issuing CA, identities and timestamp authority; renew what ends within 30 days.
 
-    Safe to repeat. The root is never replaced: machines trust it. Raises KeysError, also when the root has ended.
+    Safe to repeat. The root is never replaced: machines trust it. ``sandbox`` makes the authority of a sandbox, whose
+    CAs have keys on P-256 and whose identities have RSA keys of 2048 bits. Raises KeysError, also when the root has
+    ended, and when the folder has an authority of the other kind.
     """
+    lives = _SANDBOX if sandbox else _RELEASE
     with keys.locked():
-        if keys.has("root") and not _lasts(keys, "root", now, _RENEWAL):
+        check_kind(keys, sandbox=sandbox)
+        if keys.has("root") and not _lasts(keys, "root", now, lives.renewal):
             raise KeysError(
-                f"the root certificate {keys.file('root')} ends within {_RENEWAL.days} days: "
-                "move the key folder away, make a new authority and have it trusted on each machine"
+                f"the root certificate {keys.file('root')} ends within {lives.renewal.days} days: "
+                + (
+                    "make a new sandbox"
+                    if sandbox
+                    else "move the key folder away, make a new authority and have it trusted on each machine"
+                )
             )
         leaves = (*IDENTITIES, TIMESTAMP_AUTHORITY)
-        due = [name for name in leaves if not _lasts(keys, name, now, _RENEWAL)]
-        if due and not _lasts(keys, "issuing", now, _IDENTITY_LIFE):
+        due = [name for name in leaves if not _lasts(keys, name, now, lives.renewal)]
+        if due and not _lasts(keys, "issuing", now, lives.identity):
             due.insert(0, "issuing")
         if due and not keys.has("root"):
             due.insert(0, "root")
+
+        def new_key(name: str) -> PrivateKey:
+            if sandbox and name not in IDENTITIES:
+                return ec.generate_private_key(ec.SECP256R1())
+            return rsa.generate_private_key(65537, SANDBOX_RSA_BITS if sandbox else key_size)
+
         with ThreadPoolExecutor() as threads:
-            made = dict(zip(due, threads.map(lambda _: rsa.generate_private_key(65537, key_size), due), strict=True))
+            made = dict(zip(due, threads.map(new_key, due), strict=True))
         for name, key in made.items():
             if name == "root":
                 extensions = _ca_extensions(path_length=None)
-                keys.write(name, _self_signed(_name("hwdash Root CA"), key, now, _ROOT_LIFE, extensions))
+                subject = _name("Root CA", sandbox=sandbox)
+                keys.write(name, _self_signed(subject, key, now, lives.root, extensions))
             elif name == "issuing":
                 extensions = _ca_extensions(path_length=0)
-                certificate = _issue(
-                    keys.read("root"), _name("hwdash Issuing CA"), key, now, _CA_LIFE, extensions=extensions
-                )
+                subject = _name("Issuing CA", sandbox=sandbox)
+                certificate = _issue(keys.read("root"), subject, key, now, lives.ca, extensions=extensions)
                 keys.write(name, Credential(key, (certificate,)))
         if due:
             issuing = keys.read("issuing")
@@ -122,12 +158,31 @@ def ensure_authority(keys: KeyFolder, now: datetime, *, key_size: int = RSA_BITS
                 if name in leaves:
                     if name == TIMESTAMP_AUTHORITY:
                         extensions = _leaf_extensions([ExtendedKeyUsageOID.TIME_STAMPING], critical=True)
-                        subject = _name("hwdash timestamp authority")
+                        subject = _name("timestamp authority", sandbox=sandbox)
                     else:
                         extensions = _leaf_extensions(EXTENDED_KEY_USAGE[name])
-                        subject = _name(f"hwdash {name} signing")
-                    certificate = _issue(issuing, subject, made[name], now, _IDENTITY_LIFE, extensions=extensions)
+                        subject = _name(f"{name} signing", sandbox=sandbox)
+                    certificate = _issue(issuing, subject, made[name], now, lives.identity, extensions=extensions)
                     keys.write(name, Credential(made[name], (certificate, *issuing.chain)))
+
+
+def is_sandbox_authority(keys: KeyFolder, name: str = "root") -> bool:
+    """Whether the certificate of ``name`` (the root, or ``tls-ca``) is a sandbox's. Raises KeysError without one."""
+    (common_name,) = keys.certificates(name)[0].subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return _SANDBOX_WORD in str(common_name.value)
+
+
+def check_kind(keys: KeyFolder, name: str = "root", *, sandbox: bool) -> None:
+    """Refuse keys of the other kind: what a sandbox signs must never verify under a root that machines trust.
+
+    Raises KeysError.
+    """
+    if keys.has(name) and is_sandbox_authority(keys, name) != sandbox:
+        mine, other = ("a sandbox", "a release service") if sandbox else ("a release service", "a sandbox")
+        raise KeysError(
+            f"{keys.path} holds the keys of {other}, and this is {mine}: one never becomes the other, "
+            "and their folders cannot be mixed. Restore the folder that belongs here, or make a new service"
+        )
 
 
 def has_signing_keys(keys: KeyFolder) -> bool:
@@ -135,29 +190,35 @@ def has_signing_keys(keys: KeyFolder) -> bool:
     return all(keys.has(name) for name in ("root", "issuing", *IDENTITIES))
 
 
-def ensure_tls(folder: KeyFolder, hosts: Sequence[str], now: datetime) -> TlsFiles:
+def ensure_tls(folder: KeyFolder, hosts: Sequence[str], now: datetime, *, sandbox: bool = False) -> TlsFiles:
     """A TLS CA and a server certificate for these host names and addresses, made or renewed as needed. Safe to repeat.
 
     ``localhost``, ``127.0.0.1`` and ``::1`` are always added. Name constraints (RFC 5280 4.2.1.10) hold the CA to the
     hosts it was made for, so that who trusts it for this service trusts it for nothing else; a host outside them needs
-    a new CA (``is_new_ca``). Raises KeysError for a host that is neither a DNS name nor an address.
+    a new CA (``is_new_ca``). ``sandbox`` makes that of a sandbox. Raises KeysError for a host that is neither a DNS
+    name nor an address, and for a CA of the other kind.
     """
+    lives = _SANDBOX if sandbox else _RELEASE
     names = list(dict.fromkeys(_general_name(each) for each in (*hosts, "localhost", "127.0.0.1", "::1")))
     with folder.locked():
-        is_new_ca = not _lasts(folder, "tls-ca", now, _TLS_SERVER_LIFE) or not _permits(folder, names)
+        check_kind(folder, "tls-ca", sandbox=sandbox)
+        # A release CA must outlive the next server certificate; a sandbox's ends with its own.
+        needed = lives.renewal if sandbox else lives.tls_server
+        is_new_ca = not _lasts(folder, "tls-ca", now, needed) or not _permits(folder, names)
         if is_new_ca:
             permitted = x509.NameConstraints([_subtree(each) for each in names], None)
             extensions = [*_ca_extensions(path_length=0), (permitted, True)]
             key = ec.generate_private_key(ec.SECP256R1())
-            folder.write("tls-ca", _self_signed(_name("hwdash TLS CA"), key, now, _CA_LIFE, extensions))
-        if is_new_ca or not _lasts(folder, "tls-server", now, _RENEWAL) or not _covers(folder, names):
+            folder.write("tls-ca", _self_signed(_name("TLS CA", sandbox=sandbox), key, now, lives.ca, extensions))
+        if is_new_ca or not _lasts(folder, "tls-server", now, lives.renewal) or not _covers(folder, names):
             extensions = [
                 *_leaf_extensions([ExtendedKeyUsageOID.SERVER_AUTH]),
                 (x509.SubjectAlternativeName(names), False),
             ]
             key = ec.generate_private_key(ec.SECP256R1())
             ca = folder.read("tls-ca")
-            certificate = _issue(ca, _name("hwdash server"), key, now, _TLS_SERVER_LIFE, extensions=extensions)
+            subject = _name("server", sandbox=sandbox)
+            certificate = _issue(ca, subject, key, now, lives.tls_server, extensions=extensions)
             folder.write("tls-server", Credential(key, (certificate,)))
     passphrase = folder.passphrase.decode()
     return TlsFiles(folder.public_file("tls-ca"), folder.file("tls-server"), passphrase, is_new_ca)
@@ -172,7 +233,7 @@ def development_vendor_certificate(
     """
     root_key, key = (rsa.generate_private_key(65537, key_size) for _ in range(2))
     root = _self_signed(
-        _name("hwdash throw-away vendor CA"), root_key, now, timedelta(days=366), _ca_extensions(path_length=0)
+        _name("throw-away vendor CA"), root_key, now, timedelta(days=366), _ca_extensions(path_length=0)
     )
     subject = x509.Name(
         [
@@ -193,7 +254,8 @@ def development_vendor_certificate(
 _Extensions = Sequence[tuple[x509.ExtensionType, bool]]
 
 
-def _name(common_name: str) -> x509.Name:
+def _name(role: str, *, sandbox: bool = False) -> x509.Name:
+    common_name = f"hwdash {_SANDBOX_WORD} {role}" if sandbox else f"hwdash {role}"
     return x509.Name(
         [
             x509.NameAttribute(NameOID.ORGANIZATION_NAME, f"hwdash ({_NOT_MICROSOFT})"),

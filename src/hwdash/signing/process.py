@@ -26,7 +26,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from hwdash.clock import Clock, system_clock
-from hwdash.signing.authority import IDENTITIES, ensure_authority, has_signing_keys
+from hwdash.signing.authority import IDENTITIES, ensure_authority, has_signing_keys, is_sandbox_authority
 from hwdash.signing.errors import KeysError, SignerUnavailable, SigningRefused
 from hwdash.signing.keys import KeyFolder
 from hwdash.signing.signer import LocalSigner, SignedAttributes, SigningRequest, parse_request, request_document
@@ -268,7 +268,7 @@ def serve(stream: BufferedRWPair, folder: Path, clock: Clock) -> None:
         if has_signing_keys(keys):
             # A root that ends soon is no reason not to sign with what is valid.
             with suppress(KeysError):
-                ensure_authority(keys, clock())
+                ensure_authority(keys, clock(), sandbox=is_sandbox_authority(keys))
         signer = LocalSigner(keys, clock)
     except (KeysError, SignerUnavailable) as error:
         _send(stream, {"failed": str(error)})

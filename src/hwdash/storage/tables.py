@@ -40,6 +40,9 @@ def _json() -> sa.types.TypeEngine[Any]:
 
 schema_version = sa.Table("schema_version", metadata, sa.Column("version", sa.Integer, primary_key=True))
 
+# One row: "release" or "sandbox" (storage/kind.py).
+service_kind = sa.Table("service_kind", metadata, sa.Column("kind", sa.String(20), primary_key=True))
+
 accounts = sa.Table(
     "accounts",
     metadata,

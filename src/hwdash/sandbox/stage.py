@@ -1,0 +1,13 @@
+"""The service with the sandbox around it: what ``hwdash serve`` runs over a data folder with the mark."""
+
+from starlette.types import ASGIApp
+
+from hwdash.sandbox.requests import RequestLog, request_log
+from hwdash.server.app import create_service
+from hwdash.settings import Settings
+
+
+def create_sandbox(settings: Settings, *, public_url: str, login_url: str) -> ASGIApp:
+    """Put the sandbox together. Raises what create_service raises, and KeysError over release keys."""
+    running = create_service(settings, public_url=public_url, login_url=login_url, sandbox=True)
+    return RequestLog(running.app, request_log(settings.data))
