@@ -26,7 +26,7 @@ test: setup
 	.venv/bin/python -m pytest -n 2 --dist worksteal -q
 
 fuzz: setup
-	@sh scripts/system-packages.sh gcc-mingw-w64-x86-64
+	@sh scripts/system-packages.sh cabextract gcc-mingw-w64-x86-64
 	.venv/bin/python tests/fuzz/run.py --seconds $(SECONDS)
 
 check: setup

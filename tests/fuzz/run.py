@@ -9,7 +9,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
@@ -21,7 +20,7 @@ from fuzz.targets import BROKEN, TARGETS  # noqa: E402 - run as a script, its pa
 
 SECONDS_FOR_ONE_INPUT = 10
 MEGABYTES = 300
-"""What a target may take, the interpreter and the instrumented code included (some 60 MB)."""
+"""What a target may take, the interpreter and the instrumented code included (some 100 MB)."""
 
 
 class Outcome(NamedTuple):
@@ -33,43 +32,54 @@ class Outcome(NamedTuple):
     broken: str
 
 
-def fuzz(name: str, seconds: int, folder: Path, *, seed: int | None = None) -> Outcome:
-    """Run a target, from its seeds and what earlier runs kept."""
-    corpus = folder / name / "corpus"
-    corpus.mkdir(parents=True, exist_ok=True)
-    for content in (TARGETS | BROKEN)[name].seeds():
-        (corpus / sha256(content).hexdigest()[:16]).write_bytes(content)
+def fuzz(
+    names: Sequence[str], folder: Path, *, seconds: int, runs: int = -1, seed: int | None = None, jobs: int = 2
+) -> list[Outcome]:
+    """Run targets, from their seeds and what earlier runs kept: each for so long, or for so many inputs if fewer."""
+    for name in names:
+        corpus = folder / name / "corpus"
+        corpus.mkdir(parents=True, exist_ok=True)
+        for content in (TARGETS | BROKEN)[name].seeds():
+            (corpus / sha256(content).hexdigest()[:16]).write_bytes(content)
+        (folder / name / "status").unlink(missing_ok=True)
     options = {
         "max_total_time": seconds,
+        "runs": runs,
         "timeout": SECONDS_FOR_ONE_INPUT,
         "rss_limit_mb": MEGABYTES,
-        "artifact_prefix": f"{folder / name}/",
+        "artifact_prefix": "%/",
         "print_final_stats": 1,
         **({"seed": seed} if seed is not None else {}),
     }
     command = [
         sys.executable,
         HERE / "one_target.py",
-        name,
+        folder.absolute(),
+        str(jobs),
+        *names,
         *(f"-{key}={value}" for key, value in options.items()),
-        corpus,
     ]
-    ended = subprocess.run(
-        # A process counts the greatest memory of its parent as its own at its start: a shell between keeps ours out.
+    started = subprocess.run(
+        # A process takes the greatest memory of its parent for its own when it starts: a shell keeps ours out.
         ["sh", "-c", '"$@"; exit $?', "sh", *command],
         capture_output=True,
         text=True,
         errors="replace",
         check=False,
-        timeout=seconds + 20 * SECONDS_FOR_ONE_INPUT,
     )
-    said = ended.stdout + ended.stderr
+    if started.returncode:
+        raise RuntimeError(f"the targets could not be started: {started.stderr[-4000:]}")
+    return [_outcome(name, folder / name) for name in names]
+
+
+def _outcome(name: str, folder: Path) -> Outcome:
+    said = (folder / "said").read_text(errors="replace")
 
     def number(label: str) -> int:
         found = re.search(rf"{label}:\s+(\d+)", said)
         return int(found[1]) if found else 0
 
-    broken = said[-4000:] if ended.returncode else ""
+    broken = said[-4000:] or "ended without a word" if (folder / "status").read_text() != "0" else ""
     return Outcome(name, number("number_of_executed_units"), number("peak_rss_mb"), broken)
 
 
@@ -84,9 +94,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if unknown := set(names) - set(TARGETS):
         parser.error(f"no such target: {', '.join(sorted(unknown))}")
     each = max(1, 2 * asked.seconds // len(names))
-    print(f"{len(names)} targets, {each} s each, two at a time")
-    with ThreadPoolExecutor(2) as pool:
-        outcomes = list(pool.map(lambda name: fuzz(name, each, asked.folder), names))
+    print(f"{len(names)} targets, {each} s each, two at a time", flush=True)
+    outcomes = fuzz(names, asked.folder, seconds=each)
     print(f"{'target':24}{'inputs':>10}{'peak MB':>10}  findings")
     for outcome in outcomes:
         print(f"{outcome.name:24}{outcome.runs:>10}{outcome.peak_mb:>10}  {'FOUND' if outcome.broken else 'none'}")

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from cryptography import x509
 
 from hwdash.cli.output import Exit, print_json, refuse, say
 from hwdash.clock import system_clock
@@ -16,6 +15,7 @@ from hwdash.drivers.catalog_files import CatalogFile, Membership
 from hwdash.drivers.catalog_rebuild import rebuild as differences_of
 from hwdash.drivers.chain import check_trust
 from hwdash.drivers.errors import DriversError, ParseError
+from hwdash.drivers.extensions import read_certificates
 
 MAX_CATALOG_SIZE = 64 << 20
 CATALOG = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -179,12 +179,8 @@ def _distrust(
     signature: Signature, catalog: Path, ca: Path, crls: tuple[Path, ...], now: datetime, *, allow_sha1: bool
 ) -> str | None:
     """Why the signer is not to be trusted; None when it is."""
-    pem = ca.read_bytes()
     try:
-        roots = x509.load_pem_x509_certificates(pem) if b"-----BEGIN" in pem else [x509.load_der_x509_certificate(pem)]
-    except ValueError as error:
-        refuse(f"{ca} holds no certificate: {error}", Exit.USAGE)
-    try:
+        roots = read_certificates(ca.read_bytes(), source=str(ca))
         trust = check_trust(
             signature,
             roots=roots,

@@ -7,10 +7,9 @@ from itertools import pairwise
 from typing import Final
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 
 from hwdash.drivers.errors import ParseError
-from hwdash.drivers.extensions import common_name, extension
+from hwdash.drivers.extensions import UNREADABLE, common_name, extension
 from hwdash.drivers.findings import Finding
 
 _PROCESSED: Final = (
@@ -40,7 +39,7 @@ class RevocationList:
             crl = load(content)
             listed = list(crl.extensions)
             _ = crl.issuer, crl.last_update_utc, crl.next_update_utc
-        except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType, UnsupportedAlgorithm) as error:
+        except UNREADABLE as error:
             raise ParseError(f"a CRL cannot be read ({error})", source=source, field="crls") from None
         scope = next((each.value for each in listed if isinstance(each.value, x509.IssuingDistributionPoint)), None)
         unknown = any(each.critical and not isinstance(each.value, _PROCESSED) for each in listed)
@@ -67,7 +66,7 @@ class RevocationList:
             key = issuer.public_key()
             strong = digest is not None and digest.name in ("sha1", "sha256", "sha384", "sha512")
             return strong and self.crl.is_signature_valid(key)  # type: ignore[arg-type]
-        except (ValueError, TypeError, UnsupportedAlgorithm):
+        except UNREADABLE:
             return False
 
     def is_current(self, now: datetime) -> bool:
@@ -91,7 +90,7 @@ class RevocationList:
                     since = min(since, each.value.invalidity_date_utc)
                 elif isinstance(each.value, x509.CRLReason):
                     reason = each.value.reason.value
-        except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+        except UNREADABLE:
             reason = "unreadable"
         return since, reason
 

@@ -31,6 +31,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from lxml import etree
 
 from hwdash.drivers.errors import LimitExceeded, ParseError, VerificationError
+from hwdash.drivers.extensions import read_certificate
 from hwdash.drivers.opc import (
     RELATIONSHIPS_NAMESPACE,
     OpcPackage,
@@ -362,14 +363,10 @@ class _Verification:
 
     def _certificate(self, raw: bytes, place: str) -> x509.Certificate:
         try:
-            certificate = x509.load_der_x509_certificate(raw)
-            # Names and times are parsed when they are asked for: ask here, where an error is still a ParseError.
-            _ = certificate.subject.rfc4514_string(), certificate.issuer, certificate.not_valid_after_utc
-            _ = certificate.not_valid_before_utc
-        except (ValueError, x509.InvalidVersion, UnsupportedAlgorithm) as error:
-            message = f"{place} does not hold a certificate ({error})"
+            return read_certificate(raw, source=self._package.source)
+        except ParseError as error:
+            message = f"{place} {error.message}"
             raise ParseError(message, source=self._package.source, field="certificate") from None
-        return certificate
 
     def _verifies(
         self, certificate: x509.Certificate, family: str, algorithm: hashes.HashAlgorithm, signature: bytes, data: bytes

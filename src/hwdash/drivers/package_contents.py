@@ -12,6 +12,7 @@ from datetime import date, timedelta
 
 from hwdash.drivers.findings import Finding
 from hwdash.drivers.inf.document import Inf
+from hwdash.drivers.inf.lexer import Entry
 from hwdash.drivers.inf.version import parse_guid
 from hwdash.drivers.package import Kind, components, listing
 from hwdash.drivers.pe_resources import FileVersion
@@ -26,6 +27,16 @@ _AUDIO_CLASSES = {
     "5989fce8-9cd0-467d-8a6a-5419e31529d4",  # AudioProcessingObject
 }
 _AUDIO_EXECUTABLES = (".sys", ".exe", ".dll", ".cpl")
+# By what a section of [SignatureAttributes] has in it, and by the end of its name.
+_SIGNATURE_ATTRIBUTES = {
+    "elam": "early launch antimalware",
+    "windowshello": "Windows Hello",
+    "petrust": "the protected environment",
+    "drmlevel": "DRM",
+    "drm": "DRM",
+    "halext": "HAL extensions",
+}
+_NEED_THE_HLK = ("elam", "windowshello")
 # What an INF need not name.
 _FOR_THE_SERVICE = (".inf", ".cat", ".pdb")
 # An image linked in the evening carries the next day's date elsewhere.
@@ -164,18 +175,32 @@ def _catalog_name_twice(inf: Inf) -> Iterator[Finding]:
 
 
 def _signature_attributes(inf: Inf, kind: Kind) -> Iterator[Finding]:
-    """[SignatureAttributes] asks for signatures that only some programs give."""
-    if kind == "whql":
-        return
+    """[SignatureAttributes] asks for signatures that only some programs give, and this service to nobody."""
     for entry in inf.entries("SignatureAttributes"):
         section = inf.substitute(entry.value(0))
-        asked = {
-            (each.key or "").lower() for each in inf.entries(section) if inf.substitute(each.value(0)).lower() == "true"
-        } | {section.lower().rpartition(".")[2]}
-        for attribute, what in (("elam", "early launch antimalware"), ("windowshello", "Windows Hello")):
-            if attribute in asked:
-                message = f"[SignatureAttributes] asks for the signature of {what} for {inf.substitute(entry.name)}."
+        asked = {(each.key or "").lower() for each in inf.entries(section) if _is_asked_for(inf, each)}
+        asked.add(section.lower().rpartition(".")[2])
+        kinds = {what: attribute for attribute, what in _SIGNATURE_ATTRIBUTES.items() if attribute in asked}
+        for what, attribute in kinds.items():
+            message = f"[SignatureAttributes] asks for the signature of {what} for {inf.substitute(entry.name)}."
+            if attribute in _NEED_THE_HLK and kind != "whql":
                 yield _needs_hlk(message, kind, inf.source, entry.line)
+            else:
+                yield Finding(
+                    rule="package.signature-attributes",
+                    level="warning",
+                    message=f"{message} Microsoft gives it by the results of the HLK, which cannot be judged here: the "
+                    "catalog will not have it.",
+                    remedy="Where Windows asks for it, have the package signed by Microsoft.",
+                    file=inf.source,
+                    line=entry.line,
+                )
+
+
+def _is_asked_for(inf: Inf, entry: Entry) -> bool:
+    """``PETrust = true``; only DRMLevel has a number."""
+    value = inf.substitute(entry.value(0)).lower()
+    return value == "true" or ((entry.key or "").lower() == "drmlevel" and value != "")
 
 
 def _needs_hlk(message: str, kind: Kind, file: str, line: int | None = None) -> Finding:

@@ -105,10 +105,26 @@ class TestSignatureAttributes:
         assert only(found(folder(text))) == ("package.needs-hlk", "error", "d/0.inf", 10)
         (finding,) = found(folder(text), kind="preproduction")
         assert (finding.level, finding.inferred) == ("warning", True)
-        assert found(folder(text), kind="whql") == []
+        assert only(found(folder(text), kind="whql")) == ("package.signature-attributes", "warning", "d/0.inf", 10)
 
-    @pytest.mark.parametrize("attribute", ["PETrust = true", "DRMLevel = 1300", "HalExt = true", "Elam = false"])
-    def test_what_attestation_gives_passes(self, attribute: str) -> None:
+    @pytest.mark.parametrize("kind", ["attestation", "preproduction", "whql"])
+    @pytest.mark.parametrize(
+        ("section", "attribute"),
+        [
+            ("Sig", "PETrust = true"),
+            ("Sig", "DRMLevel = 1300"),
+            ("SignatureAttributes.DRM", "DRMLevel = 1200"),
+            ("Sig", "HalExt = true"),
+        ],
+    )
+    def test_what_no_catalog_of_ours_has_is_told(self, section: str, attribute: str, kind: Kind) -> None:
+        text = f"{TEXT}[SignatureAttributes]\ngood.sys = {section}\n[{section}]\n{attribute}\n"
+        findings = found(folder(text), kind=kind)
+        assert only(findings) == ("package.signature-attributes", "warning", "d/0.inf", 10)
+        assert "good.sys" in findings[0].message
+
+    @pytest.mark.parametrize("attribute", ["PETrust = false", "Elam = false", "Color = true"])
+    def test_what_is_not_asked_for_passes(self, attribute: str) -> None:
         text = f"{TEXT}[SignatureAttributes]\ngood.sys = Sig\n[Sig]\n{attribute}\n"
         assert found(folder(text)) == []
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from hwdash.drivers.inf.document import Inf
+from hwdash.drivers.inf.verify import verify
 from hwdash.pipeline import inspection, validation
 from hwdash.pipeline import preflight as judged
 from hwdash.pipeline.inf_policy import COSTS_THE_VERDICT_ONLY
@@ -17,6 +19,7 @@ from service import SAMPLE, X64, Entry, new_vendor, signed_cabinet, unsigned_cab
 
 TODAY = date(2026, 11, 23)
 INF = (SAMPLE / "hwdash_sample.inf").read_bytes()
+INFERRED, INFERRED_CODE = INF.replace(b"ErrorControl  = 1\n", b"").replace(b"ErrorControl  = 1\r\n", b""), 1013
 ARM = "WINDOWS_v100_ARM64_CO_FULL"
 LEGACY = b"[Sample_Install.NT.CoInstallers]\r\nAddReg = Co\r\n[Co]\r\nHKR,,CoInstallers32,0x10000,mine.dll\r\n[Strings]"
 
@@ -143,6 +146,17 @@ class TestPolicy:
         assert errors(found) == ["package.unsigned"]
         assert [each.level for each in found.findings if each.code in COSTS_THE_VERDICT_ONLY] == ["warning"]
         assert found.is_declarative is False
+
+    def test_inferred_errors_are_warnings_and_cost_nothing(self, tmp_path: Path) -> None:
+        inf = Inf.parse(INFERRED, source="d/d.inf")
+        (alone,) = (each for each in verify(inf, mode="declarative") if each.level == "error")
+        assert (alone.code, alone.inferred) == (INFERRED_CODE, True)
+        found = checked(packed(tmp_path, INFERRED))
+        assert errors(found) == ["package.unsigned"]
+        assert [(each.level, each.inferred) for each in found.findings if each.code == INFERRED_CODE] == [
+            ("warning", True)
+        ]
+        assert found.is_declarative is True
 
     @pytest.mark.parametrize("mode", ["universal", "windows"])
     def test_in_another_mode_they_are_what_that_mode_says(self, tmp_path: Path, mode: str) -> None:

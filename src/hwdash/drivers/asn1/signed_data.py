@@ -32,7 +32,8 @@ from hwdash.drivers.asn1.algorithms import (
     signature_algorithm,
     verify,
 )
-from hwdash.drivers.errors import LimitExceeded, VerificationError
+from hwdash.drivers.errors import LimitExceeded, ParseError, VerificationError
+from hwdash.drivers.extensions import read_certificate
 
 SIGNED_DATA: Final = "1.2.840.113549.1.7.2"
 CONTENT_TYPE: Final = "1.2.840.113549.1.9.3"
@@ -287,13 +288,9 @@ def with_unsigned_value(signature: bytes, kind: str, value: bytes, *, source: st
 def load_certificate(element: der.Element) -> x509.Certificate:
     """The certificate that stands there. ParseError when it cannot be read."""
     try:
-        certificate = x509.load_der_x509_certificate(element.encoded)
-        # Names and times are parsed when they are asked for: ask here, where an error is still a ParseError.
-        _ = certificate.subject.rfc4514_string(), certificate.issuer, certificate.not_valid_after_utc
-        _ = certificate.not_valid_before_utc
-    except (ValueError, x509.InvalidVersion, UnsupportedAlgorithm) as error:
-        raise element.error(f"is not a certificate ({error})", "certificates") from None
-    return certificate
+        return read_certificate(element.encoded, source="certificate")
+    except ParseError as error:
+        raise element.error(error.message, "certificates") from None
 
 
 def _parse(

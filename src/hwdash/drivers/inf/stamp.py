@@ -56,7 +56,9 @@ def stamped(
         raise ValueError("version and date are given together")
     if version.count(".") != 3 or parse_version(version) is None:
         raise ValueError(f"{version!r} is not a driver version: four numbers from 0 to 65535, as in 1.2.3.4")
-    return "\n".join(_with_driver_ver(text, f"DriverVer = {date:%m/%d/%Y},{version}"))
+    # An INF ends at Ctrl+Z, and before NULs at its end.
+    read = text.partition("\x1a")[0].rstrip("\0")
+    return "\n".join(_with_driver_ver(read, f"DriverVer = {date:%m/%d/%Y},{version}")) + text[len(read) :]
 
 
 def _with_driver_ver(text: str, driver_ver: str) -> Iterator[str]:

@@ -50,6 +50,9 @@ def test_what_is_not_given_stays_to_be_stamped() -> None:
             "[Version]\nDriverVer = 01/02/2026,1.2.3.4\nClass=x\n",
         ),
         ("[Version]", "[Version]\nDriverVer = 01/02/2026,1.2.3.4"),
+        # An INF ends at Ctrl+Z, and NULs may follow it.
+        ("[Version]\x1a\n[a]\n", "[Version]\nDriverVer = 01/02/2026,1.2.3.4\x1a\n[a]\n"),
+        ("[Version]\0\0", "[Version]\nDriverVer = 01/02/2026,1.2.3.4\0\0"),
     ],
 )
 def test_driver_ver_takes_the_place_of_the_old_one_or_comes_first(before: str, after: str) -> None:

@@ -270,6 +270,11 @@ def samples() -> list[Path]:
     return found
 
 
+def test_a_template_of_a_primitive_driver_is_told_that_it_is_one_and_no_more() -> None:
+    template = parse(PRIMITIVE.replace("NTamd64", "NT$ARCH$"))
+    assert {each.code for mode in MODES for each in verify(template, mode=mode)} == {1274}
+
+
 def test_microsofts_samples_give_no_error_that_was_not_judged(tmp_path: Path) -> None:
     own = tmp_path / "own.inf"
     own.write_text(CLEAN.replace("NTamd64", "NT$ARCH$"), encoding="utf-16")

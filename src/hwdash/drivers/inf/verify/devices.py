@@ -107,6 +107,8 @@ def inf_1296_no_associated_service(case: Inspection) -> Iterator[Problem]:
 
 def inf_1297_no_devices(case: Inspection) -> Iterator[Problem]:
     """An INF for devices must list at least one."""
+    if case.default_install_is_unstamped:
+        return
     if not case.default_installs and not any(listed.device.ids for listed in case.devices):
         if any(models.target is None for manufacturer in case.manufacturers for models in manufacturer.models):
             return  # what 1274 and 1287 say comes first

@@ -197,6 +197,11 @@ class Inspection:
         return list(dict.fromkeys(listed.install for listed in self.devices if listed.install is not None))
 
     @cached_property
+    def default_install_is_unstamped(self) -> bool:
+        """A [DefaultInstall] waits for its architecture: 1274 says so, and what follows from it is not told."""
+        return any(each.name.lower().startswith("defaultinstall.nt$arch$") for each in self.inf.sections)
+
+    @cached_property
     def default_installs(self) -> list[Install]:
         """[DefaultInstall] in all its decorations."""
         present = []

@@ -56,7 +56,7 @@ def inf_1422_legacyuninstall_missing(case: Inspection) -> Iterator[Problem]:
 
 def inf_1423_primitive_needs_decoration(case: Inspection) -> Iterator[Problem]:
     """A primitive driver has a [DefaultInstall] for some architecture."""
-    if not case.manufacturers and not case.default_installs:
+    if not case.manufacturers and not case.default_installs and not case.default_install_is_unstamped:
         section = next((each for each in case.inf.sections if _is_of_primitive(each.name)), None)
         if section is not None:
             message = f"There is [{section.name}], but no [DefaultInstall] with an architecture."
