@@ -41,6 +41,7 @@ from hwdash.drivers.crl import RevocationList
 from hwdash.drivers.errors import DriversError, LimitExceeded, ParseError, VerificationError
 from hwdash.drivers.extensions import read_certificate, read_certificates
 from hwdash.drivers.hlkx import Hlkx, PackageInfo, verify_hlkx
+from hwdash.drivers.hlkx_shell import check_derived, package_facts, write_shell
 from hwdash.drivers.inf.contents import contents
 from hwdash.drivers.inf.document import Inf
 from hwdash.drivers.inf.encoding import decode
@@ -168,10 +169,16 @@ def read_zip(data: bytes) -> None:
 
 
 def read_hlkx(data: bytes) -> None:
-    """Unpack everything, then check the signature, if there is one."""
+    """Unpack everything, make the shell, which must be a package again, and check the signature, if there is one."""
     package = Hlkx.open(io.BytesIO(data), source="fuzz.hlkx", spool=io.BytesIO)
     unpack(package)
     assert all(finding.message for finding in package.findings)
+    out = io.BytesIO()
+    write_shell(package, out, seeds.WHEN)
+    shell = Hlkx.open(out, source="shell.hlkx", spool=io.BytesIO)
+    assert shell.package_info == package.package_info
+    facts = package_facts(package.package_info)
+    assert "package.derived-project" not in {each.rule for each in check_derived(facts, facts, "fuzz.hlkx")}
     if package.signature is not None:
         verify_hlkx(package, source="fuzz.hlkx", accept_sha1=True)
 

@@ -80,7 +80,12 @@ class RevocationList:
 
         An invalidity date (RFC 5280, 5.3.2) is earlier than the revocation: from then on its signatures do not count.
         """
-        entry = self.crl.get_revoked_certificate_by_serial_number(certificate.serial_number)
+        number = certificate.serial_number
+        if number >= 0:
+            entry = self.crl.get_revoked_certificate_by_serial_number(number)
+        else:
+            # Not allowed, but there are such certificates; the library searches only for others.
+            entry = next((each for each in self.crl if each.serial_number == number), None)
         if entry is None:
             return None
         since, reason = entry.revocation_date_utc, "unspecified"

@@ -39,6 +39,21 @@ def test_a_name_of_another_type_is_an_error_when_the_certificate_is_read(after: 
         read_certificate(with_another_name(b"\x0c\x03\x00ab", after), source="x")
 
 
+def test_a_certificate_with_a_negative_number_is_looked_for_in_a_crl() -> None:
+    serial = root().certificate.serial_number
+    plain = serial.to_bytes(serial.bit_length() // 8 + 1, "big")  # as DER has it
+    number = bytes([plain[0] | 0x80]) + plain[1:]
+    assert DER.count(plain) == 1
+    negative = read_certificate(DER.replace(plain, number), source="x")
+    assert negative.serial_number < 0
+    builder = x509.CertificateRevocationListBuilder(root().certificate.subject, NOW, NOW + timedelta(days=1))
+    entry = x509.RevokedCertificateBuilder(serial, NOW).build()
+    made = builder.add_revoked_certificate(entry).sign(root().key, hashes.SHA256()).public_bytes(Encoding.DER)
+    assert RevocationList.read(made, source="x").revoked(negative) is None
+    found = RevocationList.read(made.replace(plain, number), source="x").revoked(negative)
+    assert found == (NOW.replace(microsecond=0), "unspecified")
+
+
 def test_a_crl_of_no_known_version_is_an_error() -> None:
     builder = x509.CertificateRevocationListBuilder(root().certificate.subject, NOW, NOW + timedelta(days=1))
     made = builder.sign(root().key, hashes.SHA256()).public_bytes(Encoding.DER)
