@@ -211,10 +211,13 @@ def test_foreign_tokens_are_refused(bare: httpx.Client, mint: _Mint, stranger: A
     assert "not this service's" in _flat(_get_products(bare, mint(key=foreign_key)), 401)
     assert "another issuer" in _flat(_get_products(bare, mint(url="https://login.example")), 401)
     assert "another audience" in _flat(_get_products(bare, mint(audience="https://graph.microsoft.com")), 401)
-    # An application that is unknown, and one under the tenant of another account.
+
+
+def test_a_good_token_of_nobody_is_forbidden_everything(bare: httpx.Client, mint: _Mint) -> None:
+    """An application that is unknown, and one under the tenant of another account. Not 401: a new token is no help."""
     nobody = "00000000-0000-0000-0000-00000000dead"
-    assert "not associated" in _flat(_get_products(bare, mint(client_id=nobody)), 401)
-    assert "not associated" in _flat(_get_products(bare, mint(tenant_id=nobody)), 401)
+    for token in (mint(client_id=nobody), mint(tenant_id=nobody)):
+        assert "not associated" in _error(_get_products(bare, token), 403, "forbidden")["message"]
 
 
 def test_a_token_without_a_signature_or_with_another_ones_is_refused(bare: httpx.Client, mint: _Mint) -> None:

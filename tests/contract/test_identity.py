@@ -32,7 +32,7 @@ from hwdash.server.oauth2 import ASSERTION_TYPE, oauth2_routes
 from hwdash.server.tokens import RESOURCE, TokenIssuer
 from hwdash.signing.authority import ensure_tls
 from hwdash.signing.keys import KeyFolder
-from hwdash.storage import accounts
+from hwdash.storage import accounts, certificates
 from hwdash.storage.accounts import Application
 from hwdash.storage.database import Database
 
@@ -118,7 +118,7 @@ def running(folder: Path, *, single_use_assertions: bool = False) -> Iterator[Se
         account = accounts.create_account(connection, "Contoso Ltd", now)
         application = accounts.create_application(connection, account.id, "CI", ["Manager", "Driver Submitter"], now)
         secret = accounts.add_secret(connection, application.client_id, now).secret
-        accounts.add_application_certificate(connection, application.client_id, certificate, now)
+        certificates.add_application_certificate(connection, application.client_id, certificate, now)
     files = ensure_tls(KeyFolder.open(folder / "tls", {}), [], now)
     ca = str(files.ca_certificate)
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -538,7 +538,7 @@ def test_an_assertion_by_an_ended_certificate_is_refused(service: Service) -> No
     begin = system_clock() - timedelta(days=30)
     certificate = self_signed(key, begin, days=20)
     with service.database.writing() as connection:
-        accounts.add_application_certificate(connection, service.client_id, certificate, begin + timedelta(days=1))
+        certificates.add_application_certificate(connection, service.client_id, certificate, begin + timedelta(days=1))
     assertion = service.assertion(key=key, header={"x5c": chain(certificate)})
     assert "has ended" in refused(service.by_assertion(assertion), 401, "invalid_client", 700027)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from hwdash.cli.admin import ACCOUNT, account_named, transaction
+from hwdash.cli.admin_options import ACCOUNT, account_named, transaction
 from hwdash.cli.output import Exit, json_option, print_json, print_table, refuse
 from hwdash.cli.service_options import data_option
 from hwdash.clock import system_clock

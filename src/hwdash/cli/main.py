@@ -17,7 +17,7 @@ COMMANDS = {
     "inf": ("hwdash.cli.inf", "inf", "Check INF files and show what is in them."),
     "cat": ("hwdash.cli.cat", "cat", "Show, verify and rebuild security catalogs."),
     "chid": ("hwdash.cli.chid", "chid", "Compute the hardware IDs of a computer (CHIDs)."),
-    "admin": ("hwdash.cli.admin", "admin", "Administer the service: accounts, applications, certificates."),
+    "admin": ("hwdash.cli.admin", "admin", "Administer the service: accounts, applications, people, certificates."),
 }
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from hwdash.cli.admin import transaction
+from hwdash.cli.admin_options import transaction
 from hwdash.cli.output import Exit, json_option, print_json, print_table, refuse
 from hwdash.cli.service_options import data_option, existing_service
 from hwdash.clock import system_clock

@@ -26,7 +26,7 @@ from hwdash.pipeline import (
 from hwdash.pipeline.engine import Course, Outcome
 from hwdash.pipeline.report import publish_error_report
 from hwdash.pipeline.work import Done, Initial, Resources, StepFailed, Waiting, Work
-from hwdash.storage.accounts import signing_certificates_of
+from hwdash.storage.certificates import signing_certificates_of
 from hwdash.storage.database import Database
 from hwdash.storage.submissions import (
     claim_step,

@@ -14,8 +14,8 @@ from hwdash.pipeline.child import ChildFailed, ChildLimits, run_in_child
 from hwdash.pipeline.scan_engines import ScannerUnavailable
 from hwdash.settings import Settings
 from hwdash.signing.process import SignerProcess
-from hwdash.storage.accounts import SigningCertificate
 from hwdash.storage.blobs import BlobStore
+from hwdash.storage.certificates import SigningCertificate
 
 MESSAGES_SHOWN = 100
 CHILD_TRIES = 2

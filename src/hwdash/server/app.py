@@ -22,6 +22,7 @@ from hwdash.pipeline.work import Resources
 from hwdash.server.api.routes import ROUTES
 from hwdash.server.blobs import BlobEndpoint
 from hwdash.server.errors import HttpProblem, Refused, domain_answer, problem_answer
+from hwdash.server.expiry import warn_of_expiry
 from hwdash.server.frame import JSON, Frame, no_resource
 from hwdash.server.keys import ServiceKeys, keys_folder
 from hwdash.server.oauth2 import oauth2_routes
@@ -93,9 +94,11 @@ def create_service(
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         await asyncio.to_thread(start)
+        warning = asyncio.create_task(warn_of_expiry(service))
         try:
             yield
         finally:
+            warning.cancel()
             await asyncio.to_thread(stop)
 
     def start() -> None:

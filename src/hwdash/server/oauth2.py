@@ -23,7 +23,7 @@ from starlette.responses import JSONResponse
 from hwdash.clock import Clock
 from hwdash.server.assertions import AssertionRejected, UsedAssertions, claimed_client, verify_assertion
 from hwdash.server.tokens import LIFETIME, RESOURCE, TokenIssuer
-from hwdash.storage import accounts
+from hwdash.storage import accounts, certificates
 from hwdash.storage.accounts import Account, Application, SecretCheck
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -184,7 +184,7 @@ def _look_up(connection: sa.Connection, tenant: str, client_id: str, secret: str
         account=accounts.account_of_tenant(connection, tenant),
         application=accounts.application(connection, client_id),
         secret=accounts.verify_secret(connection, client_id, secret, now),
-        certificates=accounts.certificates_of(connection, client_id),
+        certificates=certificates.certificates_of(connection, client_id),
     )
 
 

@@ -8,13 +8,13 @@ import sqlalchemy as sa
 from pydantic import ValidationError
 from pydantic_core import from_json
 
-from hwdash.domain.errors import Code, DomainError
+from hwdash.domain.access import check_access
 from hwdash.server.errors import HttpProblem, invalid_input
 from hwdash.server.route import Caller
 from hwdash.server.service import Service
 from hwdash.server.tokens import TokenRejected
 from hwdash.settings import Settings
-from hwdash.storage.accounts import application
+from hwdash.storage.principals import find_principal
 from hwdash.vocabulary import Role
 from hwdash.wire.base import WireModel
 
@@ -23,7 +23,7 @@ M = TypeVar("M", bound=WireModel)
 MAX_BODY = 1 << 20
 
 Identity = tuple[str, str]
-"""The client id and the tenant id that a token proves."""
+"""The client id, or a person's user id, and the tenant id that a token proves."""
 
 
 def bearer(headers: Mapping[str, str]) -> str:
@@ -49,22 +49,9 @@ def authenticate(service: Service, headers: Mapping[str, str]) -> Identity:
 
 
 def authorize(connection: sa.Connection, identity: Identity, roles: Collection[Role]) -> Caller:
-    """The caller behind a proven identity, as the database knows it now. Raises 401 and 403."""
-    client_id, tenant_id = identity
-    known = application(connection, client_id)
-    if known is None or known.tenant_id != tenant_id:
-        raise unauthenticated("The application of this token is not associated with an account any more.")
-    held = set(known.roles)
-    if Role.MANAGER not in held:
-        raise DomainError(
-            Code.FORBIDDEN,
-            "The application does not hold the Manager role in its account. An administrator adds it: "
-            "hwdash admin app roles.",
-        )
-    if held.isdisjoint(roles):
-        wanted = " or ".join(sorted(roles)) if len(roles) < 4 else "a hardware role"
-        raise DomainError(Code.FORBIDDEN, f"This request needs the role {wanted}.")
-    return Caller(client_id, known.account_id)
+    """The caller behind a proven identity, as the database knows it now. Raises DomainError, forbidden (403)."""
+    known = check_access(find_principal(connection, *identity), roles)
+    return Caller(known.id, known.account_id)
 
 
 async def read_json(headers: Mapping[str, str], chunks: AsyncIterator[bytes]) -> dict[str, Any]:

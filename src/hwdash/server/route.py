@@ -33,7 +33,7 @@ NUMBERS = {
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks, and for which account."""
+    """Who asks, and for which account. ``client_id`` is an application's, or the id of a person."""
 
     client_id: str
     account_id: int

@@ -1,4 +1,4 @@
-"""Who may call, with what secret or certificate, and which certificates a vendor signs with.
+"""Accounts, and the applications that may call for them, with their secrets.
 
 Every function takes a connection inside a transaction of the caller's. Secrets are never stored: 256 random bits need
 no slow hash, so SHA-256 of them is kept (storage/tables.py).
@@ -11,45 +11,20 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
 from hashlib import sha256
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID, uuid4
 
 import sqlalchemy as sa
-from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from hwdash.storage.tables import (
-    accounts,
-    application_certificates,
-    application_secrets,
-    applications,
-    signing_certificates,
-)
-
-Kind = TypeVar("Kind", bound=x509.ExtensionType)
+from hwdash.domain.access import AccountStatus
+from hwdash.storage.tables import accounts, application_certificates, application_secrets, applications
 
 SECRET_LIFETIME = timedelta(days=730)
-
-_EV_CODE_SIGNING_POLICY = x509.ObjectIdentifier("2.23.140.1.3")
-_WEAK_HASHES = ("md5", "sha1")
-_MIN_RSA_BITS = 2048
-_EC_CURVES = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
+ROTATION_GRACE = timedelta(days=7)
 
 
 class AccountError(Exception):
     """An account, application or certificate cannot be stored. The message says why."""
-
-
-class CertificateRefused(AccountError):
-    """A certificate cannot be registered. ``findings`` holds every reason."""
-
-    def __init__(self, findings: Sequence[str]) -> None:
-        super().__init__("; ".join(findings))
-        self.findings = tuple(findings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +36,7 @@ class Account:
     name: str
     policy: dict[str, Any]
     created_at: datetime
+    status: AccountStatus = AccountStatus.ENROLLED
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +49,16 @@ class Application:
     name: str
     roles: tuple[str, ...]
     created_at: datetime
+    is_disabled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """What is known of a secret: not the secret."""
+
+    id: str
+    created_at: datetime
+    expires_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,19 +78,6 @@ class SecretCheck(Enum):
     WRONG = "wrong"
 
 
-@dataclass(frozen=True, slots=True)
-class SigningCertificate:
-    """A certificate whose signature the account's packages may carry. ``kind`` is "ev" or "standard"."""
-
-    account_id: int
-    thumbprint: str  # SHA-256 of the DER, lower-case hex
-    certificate: bytes  # DER
-    subject: str  # RFC 4514
-    kind: str
-    not_after: datetime
-    added_at: datetime
-
-
 def create_account(
     connection: sa.Connection,
     name: str,
@@ -112,8 +85,12 @@ def create_account(
     *,
     tenant_id: str | None = None,
     policy: dict[str, Any] | None = None,
+    status: AccountStatus = AccountStatus.ENROLLED,
 ) -> Account:
-    """A new account under a free 8-digit seller id. Raises AccountError when the tenant has one already."""
+    """A new account under a free 8-digit seller id. ``tenant_id`` may be one of Entra's.
+
+    Raises AccountError when the tenant has an account already.
+    """
     tenant = _guid(tenant_id, "tenant id") if tenant_id else str(uuid4())
     if account_of_tenant(connection, tenant) is not None:
         raise AccountError(f"tenant {tenant} has an account already")
@@ -121,9 +98,11 @@ def create_account(
         number = 10_000_000 + secrets.randbelow(90_000_000)
         if account(connection, number) is None:
             break
-    made = Account(number, tenant, name, policy or {}, now)
+    made = Account(number, tenant, name, policy or {}, now, status)
     connection.execute(
-        accounts.insert().values(id=number, tenant_id=tenant, name=name, policy=made.policy, created_at=now)
+        accounts.insert().values(
+            id=number, tenant_id=tenant, name=name, policy=made.policy, created_at=now, status=status
+        )
     )
     return made
 
@@ -141,12 +120,19 @@ def account_of_tenant(connection: sa.Connection, tenant_id: str) -> Account | No
 def all_accounts(connection: sa.Connection) -> list[Account]:
     """Every account, oldest first."""
     rows = connection.execute(sa.select(accounts).order_by(accounts.c.created_at, accounts.c.id))
-    return [Account(**row._mapping) for row in rows]
+    return [_as_account(row) for row in rows]
 
 
 def set_policy(connection: sa.Connection, account_id: int, policy: dict[str, Any]) -> None:
     """Give an account this policy. Raises AccountError when there is none."""
     statement = accounts.update().where(accounts.c.id == account_id).values(policy=policy)
+    if connection.execute(statement).rowcount != 1:
+        raise AccountError(f"there is no account {account_id}")
+
+
+def set_status(connection: sa.Connection, account_id: int, status: AccountStatus) -> None:
+    """Enrol an account in the programme, or suspend it. Raises AccountError when there is none."""
+    statement = accounts.update().where(accounts.c.id == account_id).values(status=status)
     if connection.execute(statement).rowcount != 1:
         raise AccountError(f"there is no account {account_id}")
 
@@ -193,11 +179,54 @@ def set_roles(connection: sa.Connection, client_id: str, roles: Sequence[str]) -
         raise AccountError(f"there is no application {client_id}")
 
 
+def set_application_disabled(connection: sa.Connection, client_id: str, *, disabled: bool) -> None:
+    """Bar an application, or let it in again; it counts from the next request on. Raises AccountError."""
+    require_application(connection, client_id)
+    which = applications.c.client_id == client_id.lower()
+    connection.execute(applications.update().where(which).values(is_disabled=disabled))
+
+
+def remove_application(connection: sa.Connection, client_id: str) -> None:
+    """End the association of an application, its secrets and certificates with it. Raises AccountError.
+
+    What it submitted stays under its id.
+    """
+    require_application(connection, client_id)
+    for table in (application_secrets, application_certificates, applications):
+        connection.execute(table.delete().where(table.c.client_id == client_id.lower()))
+
+
+def secrets_of(connection: sa.Connection, client_id: str) -> list[Secret]:
+    """The secrets of an application, ended ones included, oldest first."""
+    table = application_secrets
+    statement = (
+        sa.select(table.c.id, table.c.created_at, table.c.expires_at)
+        .where(table.c.client_id == client_id.lower())
+        .order_by(table.c.created_at, table.c.id)
+    )
+    return [Secret(**row._mapping) for row in connection.execute(statement)]
+
+
+def rotate_secret(
+    connection: sa.Connection,
+    client_id: str,
+    now: datetime,
+    *,
+    grace: timedelta = ROTATION_GRACE,
+    lifetime: timedelta = SECRET_LIFETIME,
+) -> NewSecret:
+    """A new secret; those before it end after ``grace``, or when they would have. Raises AccountError."""
+    table = application_secrets
+    which = (table.c.client_id == client_id.lower()) & (table.c.expires_at > now + grace)
+    connection.execute(table.update().where(which).values(expires_at=now + grace))
+    return add_secret(connection, client_id, now, lifetime)
+
+
 def add_secret(
     connection: sa.Connection, client_id: str, now: datetime, lifetime: timedelta = SECRET_LIFETIME
 ) -> NewSecret:
     """A new secret of 256 random bits in URL-safe letters. Raises AccountError for an unknown application."""
-    _require_application(connection, client_id)
+    require_application(connection, client_id)
     made = NewSecret(str(uuid4()), secrets.token_urlsafe(32), now + lifetime)
     connection.execute(
         application_secrets.insert().values(
@@ -236,112 +265,13 @@ def verify_secret(connection: sa.Connection, client_id: str, secret: str, now: d
     return result
 
 
-def add_application_certificate(
-    connection: sa.Connection, client_id: str, certificate: x509.Certificate, now: datetime
-) -> str:
-    """Register the certificate by which an application may sign its assertions; returns its thumbprint.
-
-    Self-signed ones are usual: it is trusted by registration. Raises CertificateRefused when it is not an RSA key of
-    2048 bits or more (assertions are RS256 or PS256) or has ended, AccountError for an unknown application.
-    """
-    _require_application(connection, client_id)
-    findings = [*_period_findings(certificate, now), *_key_findings(certificate, curves=())]
-    if findings:
-        raise CertificateRefused(findings)
-    thumbprint = certificate.fingerprint(hashes.SHA256()).hex()
-    values = {
-        "thumbprint": thumbprint,
-        "client_id": client_id.lower(),
-        "certificate": certificate.public_bytes(Encoding.DER),
-        "created_at": now,
-    }
-    if thumbprint not in {each.fingerprint(hashes.SHA256()).hex() for each in certificates_of(connection, client_id)}:
-        connection.execute(application_certificates.insert().values(values))
-    return thumbprint
-
-
-def certificates_of(connection: sa.Connection, client_id: str) -> list[x509.Certificate]:
-    """The certificates by which an application may sign its assertions."""
-    statement = sa.select(application_certificates.c.certificate).where(
-        application_certificates.c.client_id == client_id.lower()
-    )
-    return [x509.load_der_x509_certificate(each) for each in connection.execute(statement).scalars()]
-
-
-def remove_application_certificate(connection: sa.Connection, client_id: str, thumbprint: str) -> bool:
-    """Take an application's certificate away at once; whether there was one."""
-    table = application_certificates
-    which = (table.c.client_id == client_id.lower()) & (table.c.thumbprint == thumbprint.lower())
-    return connection.execute(table.delete().where(which)).rowcount > 0
-
-
-def add_signing_certificate(
-    connection: sa.Connection, account_id: int, certificate: x509.Certificate, now: datetime
-) -> SigningCertificate:
-    """Register a certificate that the account's packages may be signed with. Registering it again changes nothing.
-
-    It is an EV certificate when it carries the CA/Browser Forum's EV code-signing policy, 2.23.140.1.3. It is trusted
-    by registration: its issuer is not asked for. Raises CertificateRefused with every reason, and AccountError for an
-    unknown account.
-    """
-    if account(connection, account_id) is None:
-        raise AccountError(f"there is no account {account_id}")
-    findings = [
-        *_period_findings(certificate, now),
-        *_key_findings(certificate, curves=_EC_CURVES),
-        *_purpose_findings(certificate),
-    ]
-    if findings:
-        raise CertificateRefused(findings)
-    policies = _extension(certificate, x509.CertificatePolicies) or ()
-    is_ev = any(policy.policy_identifier == _EV_CODE_SIGNING_POLICY for policy in policies)
-    made = SigningCertificate(
-        account_id=account_id,
-        thumbprint=certificate.fingerprint(hashes.SHA256()).hex(),
-        certificate=certificate.public_bytes(Encoding.DER),
-        subject=certificate.subject.rfc4514_string()[:1000],
-        kind="ev" if is_ev else "standard",
-        not_after=certificate.not_valid_after_utc,
-        added_at=now,
-    )
-    if (present := signing_certificate(connection, account_id, made.thumbprint)) is not None:
-        return present
-    connection.execute(
-        signing_certificates.insert().values({each.name: getattr(made, each.name) for each in signing_certificates.c})
-    )
-    return made
-
-
-def signing_certificates_of(connection: sa.Connection, account_id: int) -> list[SigningCertificate]:
-    """The account's signing certificates, ended ones included, in the order they were added."""
-    table = signing_certificates
-    statement = sa.select(table).where(table.c.account_id == account_id).order_by(table.c.added_at, table.c.thumbprint)
-    return [SigningCertificate(**row._mapping) for row in connection.execute(statement)]
-
-
-def signing_certificate(connection: sa.Connection, account_id: int, thumbprint: str) -> SigningCertificate | None:
-    """The account's signing certificate of a SHA-256 thumbprint in hex of any case."""
-    table = signing_certificates
-    which = (table.c.account_id == account_id) & (table.c.thumbprint == thumbprint.lower())
-    row = connection.execute(sa.select(table).where(which)).one_or_none()
-    return None if row is None else SigningCertificate(**row._mapping)
-
-
-def remove_signing_certificate(connection: sa.Connection, account_id: int, thumbprint: str) -> bool:
-    """Retire a signing certificate; whether there was one. Past submissions keep their results."""
-    table = signing_certificates
-    which = (table.c.account_id == account_id) & (table.c.thumbprint == thumbprint.lower())
-    return connection.execute(table.delete().where(which)).rowcount > 0
-
-
-def has_valid_ev_certificate(connection: sa.Connection, account_id: int, now: datetime) -> bool:
-    """Whether attestation and HLK submissions are open to the account (contract/dashboard.md 10)."""
-    return any(each.kind == "ev" and now <= each.not_after for each in signing_certificates_of(connection, account_id))
-
-
 def _account(connection: sa.Connection, which: sa.ColumnElement[bool]) -> Account | None:
     row = connection.execute(sa.select(accounts).where(which)).one_or_none()
-    return None if row is None else Account(**row._mapping)
+    return None if row is None else _as_account(row)
+
+
+def _as_account(row: sa.Row[Any]) -> Account:
+    return Account(**(dict(row._mapping) | {"status": AccountStatus(row.status)}))
 
 
 def _applications(connection: sa.Connection, which: sa.ColumnElement[bool]) -> list[Application]:
@@ -352,12 +282,21 @@ def _applications(connection: sa.Connection, which: sa.ColumnElement[bool]) -> l
         .order_by(applications.c.created_at, applications.c.client_id)
     )
     return [
-        Application(row.client_id, row.account_id, row.tenant_id, row.name, tuple(row.roles), row.created_at)
+        Application(
+            row.client_id,
+            row.account_id,
+            row.tenant_id,
+            row.name,
+            tuple(row.roles),
+            row.created_at,
+            row.is_disabled,
+        )
         for row in connection.execute(statement)
     ]
 
 
-def _require_application(connection: sa.Connection, client_id: str) -> None:
+def require_application(connection: sa.Connection, client_id: str) -> None:
+    """Raises AccountError for an unknown application."""
     if application(connection, client_id) is None:
         raise AccountError(f"there is no application {client_id}")
 
@@ -371,54 +310,3 @@ def _guid(text: str, what: str) -> str:
 
 def _digest(secret: str) -> bytes:
     return sha256(secret.encode("utf-8", "surrogatepass")).digest()
-
-
-def _period_findings(certificate: x509.Certificate, now: datetime) -> list[str]:
-    if now > certificate.not_valid_after_utc:
-        return [f"it ended on {certificate.not_valid_after_utc:%Y-%m-%d}: use a certificate that is valid today"]
-    if now < certificate.not_valid_before_utc:
-        return [f"it begins only on {certificate.not_valid_before_utc:%Y-%m-%d}: register it then"]
-    return []
-
-
-def _key_findings(certificate: x509.Certificate, *, curves: tuple[type[ec.EllipticCurve], ...]) -> list[str]:
-    wanted = f"RSA of {_MIN_RSA_BITS} bits or more" + (", or ECDSA on P-256, P-384 or P-521" if curves else "")
-    try:
-        key = certificate.public_key()
-    except (UnsupportedAlgorithm, ValueError):
-        return [f"its public key cannot be read; it must be {wanted}"]
-    if isinstance(key, rsa.RSAPublicKey):
-        return [] if key.key_size >= _MIN_RSA_BITS else [f"its RSA key has {key.key_size} bits; it must be {wanted}"]
-    if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, curves):
-        return []
-    return [f"its public key is of a kind that is not accepted; it must be {wanted}"]
-
-
-def _purpose_findings(certificate: x509.Certificate) -> list[str]:
-    findings = []
-    try:
-        algorithm = certificate.signature_hash_algorithm
-        if algorithm is not None and algorithm.name in _WEAK_HASHES:
-            findings.append(f"it is signed with {algorithm.name}; only SHA-2 is accepted")
-    except UnsupportedAlgorithm:
-        findings.append("the hash of its signature is unknown; only SHA-2 is accepted")
-    try:
-        usage = _extension(certificate, x509.KeyUsage)
-        purposes = _extension(certificate, x509.ExtendedKeyUsage)
-        _extension(certificate, x509.CertificatePolicies)
-        certificate.subject.rfc4514_string()
-    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
-        return [*findings, f"its extensions or its name cannot be read: {error}"]
-    # RFC 5280 4.2.1.3: a certificate without the extension is not restricted.
-    if usage is not None and not usage.digital_signature:
-        findings.append("its key usage leaves out digital signatures")
-    if purposes is None or ExtendedKeyUsageOID.CODE_SIGNING not in purposes:
-        findings.append("its extended key usage does not name code signing (1.3.6.1.5.5.7.3.3)")
-    return findings
-
-
-def _extension(certificate: x509.Certificate, kind: type[Kind]) -> Kind | None:
-    try:
-        return certificate.extensions.get_extension_for_class(kind).value
-    except x509.ExtensionNotFound:
-        return None

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from hwdash.storage.tables import creates
+from hwdash.storage.tables import create_requests
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,22 +18,22 @@ class CreateKey:
     fingerprint: str
 
 
-def find_created(connection: sa.Connection, client_id: str, key: CreateKey) -> int | None:
+def find_created(connection: sa.Connection, caller_id: str, key: CreateKey) -> int | None:
     """The id of the object that this create made before, None when it is new."""
     return connection.execute(
-        sa.select(creates.c.object_id).where(
-            creates.c.client_id == client_id,
-            creates.c.request_id == key.request_id,
-            creates.c.fingerprint == key.fingerprint,
+        sa.select(create_requests.c.object_id).where(
+            create_requests.c.caller_id == caller_id,
+            create_requests.c.request_id == key.request_id,
+            create_requests.c.fingerprint == key.fingerprint,
         )
     ).scalar_one_or_none()
 
 
-def remember_created(connection: sa.Connection, client_id: str, key: CreateKey, object_id: int, now: datetime) -> None:
+def remember_created(connection: sa.Connection, caller_id: str, key: CreateKey, object_id: int, now: datetime) -> None:
     """Remember what a create made, in the same transaction."""
     connection.execute(
-        creates.insert().values(
-            client_id=client_id,
+        create_requests.insert().values(
+            caller_id=caller_id,
             request_id=key.request_id,
             fingerprint=key.fingerprint,
             object_id=object_id,

@@ -80,6 +80,8 @@ class Database:
                 )
             if found is not None and found < SCHEMA_VERSION:
                 _add_missing_columns(connection)
+                # Only of use to requests of a moment ago, and bound to applications that may be removed now.
+                connection.exec_driver_sql("DROP TABLE IF EXISTS creates")
             metadata.create_all(connection)
             if found is None:
                 connection.execute(schema_version.insert().values(version=SCHEMA_VERSION))

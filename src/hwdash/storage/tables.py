@@ -54,6 +54,28 @@ accounts = sa.Table(
     # {"manualReview": bool}
     sa.Column("policy", _json(), nullable=False),
     sa.Column("created_at", UtcDateTime, nullable=False),
+    # domain/access.py: AccountStatus.
+    sa.Column("status", sa.String(20), nullable=False, server_default="enrolled"),
+)
+
+agreements = sa.Table(
+    "agreements",
+    metadata,
+    # What every account has to have signed, in which version. A new version has to be signed anew.
+    sa.Column("name", sa.String(200), primary_key=True),
+    sa.Column("version", sa.String(40), nullable=False),
+    sa.Column("published_at", UtcDateTime, nullable=False),
+)
+
+signed_agreements = sa.Table(
+    "signed_agreements",
+    metadata,
+    sa.Column("account_id", sa.ForeignKey("accounts.id"), primary_key=True),
+    sa.Column("name", sa.String(200), primary_key=True),
+    sa.Column("version", sa.String(40), primary_key=True),
+    sa.Column("signed_by", sa.String(36), nullable=False),  # user id; it outlives the user
+    sa.Column("signed_by_name", sa.String(200), nullable=False),
+    sa.Column("signed_at", UtcDateTime, nullable=False),
 )
 
 applications = sa.Table(
@@ -65,6 +87,7 @@ applications = sa.Table(
     # Role names of contract/api.md section 8.1, e.g. ["Manager", "Driver Submitter"].
     sa.Column("roles", _json(), nullable=False),
     sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("is_disabled", sa.Boolean, nullable=False, server_default=sa.false()),
 )
 
 application_secrets = sa.Table(
@@ -97,6 +120,64 @@ signing_certificates = sa.Table(
     sa.Column("kind", sa.String(20), nullable=False),  # "ev" or "standard"
     sa.Column("not_after", UtcDateTime, nullable=False),
     sa.Column("added_at", UtcDateTime, nullable=False),
+    # Its holder signed a challenge with it; else an administrator's word.
+    sa.Column("is_proven", sa.Boolean, nullable=False, server_default=sa.false()),
+)
+
+certificate_challenges = sa.Table(
+    "certificate_challenges",
+    metadata,
+    sa.Column("nonce", sa.String(64), primary_key=True),  # 256 random bits, hex; it proves nothing by itself
+    sa.Column("account_id", sa.ForeignKey("accounts.id"), nullable=False, index=True),
+    sa.Column("expires_at", UtcDateTime, nullable=False),
+)
+
+users = sa.Table(
+    "users",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),  # GUID
+    sa.Column("account_id", sa.ForeignKey("accounts.id"), nullable=False),
+    # The name signed in with, case-folded; one in an account.
+    sa.Column("login", sa.String(200), nullable=False),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("roles", _json(), nullable=False),
+    # storage/passwords.py: scrypt with its parameters and salt.
+    sa.Column("password", sa.String(200), nullable=False),
+    # When a one-time password ends; null: a password that the person chose.
+    sa.Column("one_time_until", UtcDateTime),
+    sa.Column("is_disabled", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("failures", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("locked_until", UtcDateTime),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.UniqueConstraint("account_id", "login"),
+)
+
+device_codes = sa.Table(
+    "device_codes",
+    metadata,
+    # RFC 8628. SHA-256 of both codes, hex.
+    sa.Column("device_code", sa.String(64), primary_key=True),
+    sa.Column("user_code", sa.String(64), nullable=False, unique=True),
+    sa.Column("account_id", sa.ForeignKey("accounts.id"), nullable=False, index=True),
+    sa.Column("audience", sa.String(200), nullable=False),
+    # Null while nobody has answered.
+    sa.Column("is_allowed", sa.Boolean),
+    sa.Column("user_id", sa.ForeignKey("users.id", ondelete="CASCADE")),
+    sa.Column("failures", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("asked_at", UtcDateTime),
+    sa.Column("expires_at", UtcDateTime, nullable=False),
+)
+
+refresh_tokens = sa.Table(
+    "refresh_tokens",
+    metadata,
+    sa.Column("sha256", sa.String(64), primary_key=True),  # hex, of 256 random bits
+    # All that came from one sign-in; the use of a spent one ends them all.
+    sa.Column("family", sa.String(36), nullable=False, index=True),
+    sa.Column("user_id", sa.ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
+    sa.Column("audience", sa.String(200), nullable=False),
+    sa.Column("is_spent", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("expires_at", UtcDateTime, nullable=False),
 )
 
 products = sa.Table(
@@ -140,7 +221,7 @@ submissions = sa.Table(
     sa.Column("is_extension_inf", sa.Boolean, nullable=False, default=False),
     sa.Column("is_universal", sa.Boolean, nullable=False, default=False),
     sa.Column("is_declarative_inf", sa.Boolean, nullable=False, default=False),
-    sa.Column("created_by", sa.String(36), nullable=False),  # client id
+    sa.Column("created_by", sa.String(36), nullable=False),  # client id or user id
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("committed_at", UtcDateTime),
     sa.Column("finished_at", UtcDateTime),
@@ -166,11 +247,11 @@ audiences = sa.Table(
     sa.UniqueConstraint("account_id", "name"),
 )
 
-creates = sa.Table(
-    "creates",
+create_requests = sa.Table(
+    "create_requests",
     metadata,
     # A create that is sent again under the same MS-RequestId with the same content gets the first answer.
-    sa.Column("client_id", sa.ForeignKey("applications.client_id"), primary_key=True),
+    sa.Column("caller_id", sa.String(36), primary_key=True),  # of an application or a user
     sa.Column("request_id", sa.String(100), primary_key=True),
     sa.Column("fingerprint", sa.String(64), primary_key=True),  # SHA-256 of route and content, hex
     sa.Column("object_id", sa.BigInteger, nullable=False),

@@ -1,24 +1,18 @@
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from hwdash.domain.access import AccountStatus
 from hwdash.storage import accounts
-from hwdash.storage.accounts import Account, AccountError, Application, CertificateRefused, SecretCheck
+from hwdash.storage.accounts import Account, AccountError, Application, SecretCheck
 from hwdash.storage.database import Database
 from hwdash.storage.tables import application_secrets
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
-
-Certify = Callable[..., x509.Certificate]
 
 
 @pytest.fixture
@@ -38,43 +32,6 @@ def account(connection: sa.Connection) -> Account:
 @pytest.fixture
 def application(connection: sa.Connection, account: Account) -> Application:
     return accounts.create_application(connection, account.id, "CI", ["Manager", "Driver Submitter"], NOW)
-
-
-@pytest.fixture(scope="module")
-def rsa_key() -> rsa.RSAPrivateKey:
-    return rsa.generate_private_key(65537, 2048)
-
-
-@pytest.fixture(scope="module")
-def certify(rsa_key: rsa.RSAPrivateKey) -> Certify:
-    name = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Contoso Ltd")])
-
-    def make(
-        *,
-        key=None,
-        begin=NOW - DAY,
-        end=NOW + 365 * DAY,
-        purpose=ExtendedKeyUsageOID.CODE_SIGNING,
-        signs=True,
-        ev=False,
-    ) -> x509.Certificate:
-        key = key or rsa_key
-        builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), begin, end)
-        if purpose is not None:
-            builder = builder.add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
-        if signs is not None:
-            usage = x509.KeyUsage(signs, False, not signs, False, False, False, False, False, False)
-            builder = builder.add_extension(usage, critical=True)
-        if ev:
-            policy = x509.PolicyInformation(x509.ObjectIdentifier("2.23.140.1.3"), None)
-            builder = builder.add_extension(x509.CertificatePolicies([policy]), critical=False)
-        return builder.sign(key, None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256())
-
-    return make
-
-
-def run_openssl(arguments: str) -> None:
-    subprocess.run(["openssl", *arguments.split()], check=True, capture_output=True)
 
 
 def test_an_account_has_an_8_digit_seller_id_and_a_tenant_of_its_own(connection: sa.Connection) -> None:
@@ -168,127 +125,51 @@ def test_nobodys_secret_and_anothers_secret_are_wrong(
         accounts.add_secret(connection, "nobody", NOW)
 
 
-def test_an_application_certificate_is_registered_once_and_found(
-    connection: sa.Connection, application: Application, certify: Certify
+def test_rotation_leaves_the_old_secrets_a_grace_period_and_no_more(
+    connection: sa.Connection, application: Application
 ) -> None:
-    certificate = certify(purpose=None, signs=None)
-    thumbprint = accounts.add_application_certificate(connection, application.client_id, certificate, NOW)
-    assert thumbprint == certificate.fingerprint(hashes.SHA256()).hex()
-    accounts.add_application_certificate(connection, application.client_id, certificate, NOW)
-    assert accounts.certificates_of(connection, application.client_id) == [certificate]
-    assert accounts.remove_application_certificate(connection, application.client_id, thumbprint.upper())
-    assert accounts.certificates_of(connection, application.client_id) == []
+    short = accounts.add_secret(connection, application.client_id, NOW, DAY)
+    old = accounts.add_secret(connection, application.client_id, NOW)
+    new = accounts.rotate_secret(connection, application.client_id, NOW, grace=3 * DAY)
+    check = lambda made, when: accounts.verify_secret(connection, application.client_id, made.secret, when)  # noqa: E731
+    assert check(old, NOW + 2 * DAY) is check(new, NOW + 2 * DAY) is SecretCheck.VALID
+    assert check(short, NOW + 2 * DAY) is SecretCheck.EXPIRED  # as it would have
+    assert check(old, NOW + 3 * DAY) is SecretCheck.EXPIRED
+    assert check(new, NOW + 3 * DAY) is SecretCheck.VALID
+    accounts.rotate_secret(connection, application.client_id, NOW + 4 * DAY, grace=timedelta(0))
+    assert check(new, NOW + 4 * DAY) is SecretCheck.EXPIRED
+    ends = [each.expires_at for each in accounts.secrets_of(connection, application.client_id)]
+    assert sorted(ends) == [NOW + DAY, NOW + 3 * DAY, NOW + 4 * DAY, NOW + 734 * DAY]
 
 
-def test_an_application_certificate_must_be_rsa_and_current(
-    connection: sa.Connection, application: Application, certify: Certify
+def test_an_application_that_is_removed_takes_its_secrets_with_it(
+    connection: sa.Connection, application: Application
 ) -> None:
-    unfit = certify(key=ec.generate_private_key(ec.SECP256R1()), end=NOW - timedelta(hours=1))
-    with pytest.raises(CertificateRefused) as caught:
-        accounts.add_application_certificate(connection, application.client_id, unfit, NOW)
-    assert len(caught.value.findings) == 2
+    made = accounts.add_secret(connection, application.client_id, NOW)
+    accounts.remove_application(connection, application.client_id.upper())
+    assert accounts.application(connection, application.client_id) is None
+    assert connection.execute(sa.select(application_secrets)).all() == []
+    assert accounts.verify_secret(connection, application.client_id, made.secret, NOW) is SecretCheck.WRONG
+    with pytest.raises(AccountError, match="no application"):
+        accounts.remove_application(connection, application.client_id)
 
 
-@pytest.mark.parametrize(("ev", "kind"), [(True, "ev"), (False, "standard")])
-def test_the_policy_tells_ev_certificates(
-    connection: sa.Connection, account: Account, certify: Certify, ev: bool, kind: str
-) -> None:
-    certificate = certify(ev=ev)
-    made = accounts.add_signing_certificate(connection, account.id, certificate, NOW)
-    assert (made.kind, made.subject) == (kind, "O=Contoso Ltd")
-    assert made.not_after == certificate.not_valid_after_utc
-    assert accounts.has_valid_ev_certificate(connection, account.id, NOW) is ev
-    assert not accounts.has_valid_ev_certificate(connection, account.id, NOW + 366 * DAY)
+def test_an_application_is_disabled_and_enabled(connection: sa.Connection, application: Application) -> None:
+    for disabled in (True, False):
+        accounts.set_application_disabled(connection, application.client_id, disabled=disabled)
+        found = accounts.application(connection, application.client_id)
+        assert found is not None
+        assert found.is_disabled is disabled
 
 
-def test_signing_certificates_are_listed_found_and_retired(
-    connection: sa.Connection, account: Account, certify: Certify
-) -> None:
-    first = accounts.add_signing_certificate(connection, account.id, certify(), NOW)
-    second = accounts.add_signing_certificate(connection, account.id, certify(ev=True), NOW + DAY)
-    assert accounts.signing_certificates_of(connection, account.id) == [first, second]
-    assert accounts.signing_certificate(connection, account.id, second.thumbprint.upper()) == second
-    assert accounts.signing_certificate(connection, account.id + 1, second.thumbprint) is None
-    assert accounts.remove_signing_certificate(connection, account.id, first.thumbprint)
-    assert accounts.signing_certificates_of(connection, account.id) == [second]
-    assert not accounts.remove_signing_certificate(connection, account.id, first.thumbprint)
-
-
-def test_registering_again_changes_nothing(connection: sa.Connection, account: Account, certify: Certify) -> None:
-    certificate = certify()
-    first = accounts.add_signing_certificate(connection, account.id, certificate, NOW)
-    assert accounts.add_signing_certificate(connection, account.id, certificate, NOW + DAY) == first
-
-
-def test_two_accounts_may_register_one_certificate(
-    connection: sa.Connection, account: Account, certify: Certify
-) -> None:
-    other = accounts.create_account(connection, "Fabrikam", NOW)
-    certificate = certify()
-    one = accounts.add_signing_certificate(connection, account.id, certificate, NOW)
-    two = accounts.add_signing_certificate(connection, other.id, certificate, NOW)
-    assert one.thumbprint == two.thumbprint
-
-
-@pytest.mark.parametrize("curve", [ec.SECP256R1(), ec.SECP384R1(), ec.SECP521R1()])
-def test_ecdsa_certificates_are_accepted(connection: sa.Connection, account: Account, certify: Certify, curve) -> None:
-    accounts.add_signing_certificate(connection, account.id, certify(key=ec.generate_private_key(curve)), NOW)
-
-
-def test_a_certificate_without_key_usage_is_not_restricted(
-    connection: sa.Connection, account: Account, certify: Certify
-) -> None:
-    """RFC 5280 4.2.1.3."""
-    accounts.add_signing_certificate(connection, account.id, certify(signs=None), NOW)
-
-
-@pytest.mark.parametrize(
-    ("options", "finding"),
-    [
-        ({"end": NOW - timedelta(seconds=1)}, "ended on 2026-11-23"),
-        ({"begin": NOW + DAY}, "begins only on 2026-11-24"),
-        ({"signs": False}, "leaves out digital signatures"),
-        ({"purpose": None}, "does not name code signing"),
-        ({"purpose": ExtendedKeyUsageOID.SERVER_AUTH}, "does not name code signing"),
-        ({"key": rsa.generate_private_key(65537, 1024)}, "1024 bits"),
-        ({"key": ec.generate_private_key(ec.SECP256K1())}, "not accepted"),
-        ({"key": ed25519.Ed25519PrivateKey.generate()}, "not accepted"),
-    ],
-)
-def test_an_unfit_certificate_is_refused(
-    connection: sa.Connection, account: Account, certify: Certify, options, finding: str
-) -> None:
-    with pytest.raises(CertificateRefused, match=finding) as caught:
-        accounts.add_signing_certificate(connection, account.id, certify(**options), NOW)
-    assert len(caught.value.findings) == 1
-    assert accounts.signing_certificates_of(connection, account.id) == []
-
-
-def test_a_sha1_certificate_is_refused(connection: sa.Connection, account: Account, tmp_path: Path) -> None:
-    command = "req -x509 -newkey rsa:2048 -nodes -sha1 -days 9999 -subj /O=x -addext extendedKeyUsage=codeSigning"
-    run_openssl(f"{command} -keyout {tmp_path}/k -out {tmp_path}/c")
-    certificate = x509.load_pem_x509_certificate((tmp_path / "c").read_bytes())
-    with pytest.raises(CertificateRefused, match="sha1; only SHA-2"):
-        accounts.add_signing_certificate(connection, account.id, certificate, certificate.not_valid_before_utc + DAY)
-
-
-def test_extensions_that_cannot_be_read_are_a_finding(
-    connection: sa.Connection, account: Account, tmp_path: Path
-) -> None:
-    command = "req -x509 -newkey rsa:2048 -nodes -days 9999 -subj /O=x -addext extendedKeyUsage=DER:0400"
-    run_openssl(f"{command} -keyout {tmp_path}/k -out {tmp_path}/c")
-    certificate = x509.load_pem_x509_certificate((tmp_path / "c").read_bytes())
-    with pytest.raises(CertificateRefused, match="cannot be read"):
-        accounts.add_signing_certificate(connection, account.id, certificate, certificate.not_valid_before_utc + DAY)
-
-
-def test_every_finding_comes_at_once(connection: sa.Connection, account: Account, certify: Certify) -> None:
-    weak = certify(key=rsa.generate_private_key(65537, 1024), end=NOW - timedelta(hours=1), purpose=None, signs=False)
-    with pytest.raises(CertificateRefused) as caught:
-        accounts.add_signing_certificate(connection, account.id, weak, NOW)
-    assert len(caught.value.findings) == 4
-
-
-def test_a_certificate_of_an_unknown_account_is_refused(connection: sa.Connection, certify: Certify) -> None:
+def test_an_account_has_a_status(connection: sa.Connection, account: Account) -> None:
+    assert account.status is AccountStatus.ENROLLED
+    pending = accounts.create_account(connection, "Later", NOW, status=AccountStatus.PENDING)
+    assert accounts.account(connection, pending.id) == pending
+    accounts.set_status(connection, pending.id, AccountStatus.SUSPENDED)
+    assert [each.status for each in accounts.all_accounts(connection)] in (
+        [AccountStatus.ENROLLED, AccountStatus.SUSPENDED],
+        [AccountStatus.SUSPENDED, AccountStatus.ENROLLED],
+    )
     with pytest.raises(AccountError, match="no account 1"):
-        accounts.add_signing_certificate(connection, 1, certify(), NOW)
+        accounts.set_status(connection, 1, AccountStatus.ENROLLED)

@@ -34,7 +34,6 @@ TABLES_OF_VERSION_1 = {
     "applications": "client_id account_id name roles created_at",
     "application_certificates": "thumbprint client_id certificate created_at",
     "application_secrets": "id client_id sha256 created_at expires_at",
-    "creates": "client_id request_id fingerprint object_id created_at",
     "downloads": "submission_id type blob name",
     "products": "id account_id shared_product_id name test_harness attributes is_committed created_at updated_at",
     "signing_certificates": "account_id thumbprint certificate subject kind not_after added_at",
@@ -184,6 +183,7 @@ def test_an_older_database_gets_what_it_lacks_and_keeps_what_it_has(database: Da
             "ALTER TABLE submissions DROP COLUMN finished_at",
             "DROP INDEX uq_submissions_one_initial",
             "DROP TABLE downloads",
+            "CREATE TABLE creates (client_id VARCHAR(36) REFERENCES applications (client_id))",
             "UPDATE schema_version SET version = 1",
         ):
             connection.exec_driver_sql(statement)
@@ -193,6 +193,7 @@ def test_an_older_database_gets_what_it_lacks_and_keeps_what_it_has(database: Da
         assert "finished_at" in {column["name"] for column in found.get_columns("submissions")}
         assert "uq_submissions_one_initial" in {index["name"] for index in found.get_indexes("submissions")}
         assert found.has_table("downloads")
+        assert not found.has_table("creates")  # create_requests took its place
         assert account(connection, made.id) == made
         assert connection.execute(sa.select(schema_version.c.version)).scalar_one() == SCHEMA_VERSION
 

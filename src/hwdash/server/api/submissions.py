@@ -5,6 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from hwdash.domain.access import no_ev_certificate
 from hwdash.domain.errors import Code, DomainError, not_found
 from hwdash.domain.product import AUTHOR
 from hwdash.domain.submission import FIRST_STEP, ONLY_PENDING, check_commit, check_create, check_update
@@ -17,6 +18,7 @@ from hwdash.server.api.reports import REPORT_PATH
 from hwdash.server.errors import invalid_input
 from hwdash.server.route import Caller
 from hwdash.server.service import Service
+from hwdash.storage.certificates import has_valid_ev_certificate
 from hwdash.storage.products import find_product
 from hwdash.storage.submissions import (
     find_submission,
@@ -125,6 +127,8 @@ def commit_submission(
     """POST commit."""
     row, product = own_submission(connection, caller, product_id, submission_id)
     check_commit(row.commit_status)
+    if not has_valid_ev_certificate(connection, caller.account_id, service.clock()):
+        raise no_ev_certificate()
     uploaded = service.blobs.stat(row.package_blob)
     if uploaded is None or uploaded.size == 0:
         name = package_name(submission_id, product.test_harness)

@@ -1,0 +1,132 @@
+"""``hwdash admin account``."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+import sqlalchemy as sa
+
+from hwdash.cli.admin_options import ACCOUNT, account_named, transaction
+from hwdash.cli.output import json_option, print_json, print_table
+from hwdash.cli.service_options import data_option
+from hwdash.clock import system_clock
+from hwdash.domain.access import AccountStatus
+from hwdash.storage import accounts
+from hwdash.storage.accounts import Account
+from hwdash.storage.agreements import signed_by_account
+from hwdash.storage.principals import unsigned_agreements
+
+
+@click.group()
+def account() -> None:
+    """Accounts: make, enrol, suspend, policy."""
+
+
+@account.command("list")
+@json_option
+@data_option
+def list_accounts(as_json: bool, data: Path | None) -> None:
+    """List the accounts."""
+    with transaction(data) as connection:
+        known = accounts.all_accounts(connection)
+    if as_json:
+        print_json({"accounts": [_to_json(each) for each in known]})
+        return
+    print_table(("id", "status", "tenantId", "name"), [_to_json(each) for each in known])
+
+
+@account.command("show")
+@ACCOUNT
+@json_option
+@data_option
+def show_account(account: int | None, as_json: bool, data: Path | None) -> None:
+    """Show an account: its status, its policy, what it has signed and what it has not."""
+    with transaction(data) as connection:
+        shown = _shown(connection, account_named(connection, account))
+    if as_json:
+        print_json(shown)
+        return
+    for name in ("id", "name", "tenantId", "status", "manualReview"):
+        click.echo(f"{name}: {shown[name]}")
+    for each in shown["agreements"]:
+        click.echo(f"signed {each['name']} {each['version']}: {each['signedBy']}, {each['signedAt']}")
+    for name in shown["unsigned"]:
+        click.echo(f"not signed: {name}")
+
+
+@account.command("create")
+@click.argument("name")
+@click.option("--tenant-id", metavar="GUID", help="The directory's id, such as that of an Entra tenant [a new one].")
+@click.option("--pending", is_flag=True, help="Not enrolled yet: nothing of it may use the API.")
+@data_option
+def new_account(name: str, tenant_id: str | None, pending: bool, data: Path | None) -> None:
+    """Make an account with the publisher NAME; prints one JSON object."""
+    with transaction(data) as connection:
+        made = accounts.create_account(
+            connection,
+            name,
+            system_clock(),
+            tenant_id=tenant_id,
+            policy={"manualReview": False},
+            status=AccountStatus.PENDING if pending else AccountStatus.ENROLLED,
+        )
+    print_json(_to_json(made))
+
+
+@account.command("enroll")
+@ACCOUNT
+@data_option
+def enroll(account: int | None, data: Path | None) -> None:
+    """Enrol an account in the programme, or end its suspension."""
+    _set_status(account, data, AccountStatus.ENROLLED)
+
+
+@account.command("suspend")
+@ACCOUNT
+@data_option
+def suspend(account: int | None, data: Path | None) -> None:
+    """Bar everything of an account from the API, from the next request on."""
+    _set_status(account, data, AccountStatus.SUSPENDED)
+
+
+@account.command()
+@click.option(
+    "--manual-review", required=True, type=click.Choice(["on", "off"]), help="Ask for a person's word before signing."
+)
+@ACCOUNT
+@data_option
+def policy(manual_review: str, account: int | None, data: Path | None) -> None:
+    """Change an account's policy; it counts for steps that begin from now on."""
+    with transaction(data) as connection:
+        account_id = account_named(connection, account)
+        known = next(each.policy for each in accounts.all_accounts(connection) if each.id == account_id)
+        accounts.set_policy(connection, account_id, known | {"manualReview": manual_review == "on"})
+    click.echo(f"account {account_id}: manual review is {manual_review}")
+
+
+def _set_status(account: int | None, data: Path | None, status: AccountStatus) -> None:
+    with transaction(data) as connection:
+        account_id = account_named(connection, account)
+        accounts.set_status(connection, account_id, status)
+    click.echo(f"account {account_id} is {status}")
+
+
+def _to_json(shown: Account) -> dict[str, Any]:
+    return {"id": shown.id, "tenantId": shown.tenant_id, "name": shown.name, "status": shown.status}
+
+
+def _shown(connection: sa.Connection, account_id: int) -> dict[str, Any]:
+    found = next(each for each in accounts.all_accounts(connection) if each.id == account_id)
+    return _to_json(found) | {
+        "manualReview": bool(found.policy.get("manualReview")),
+        "agreements": [
+            {
+                "name": each.name,
+                "version": each.version,
+                "signedBy": each.signed_by_name,
+                "signedAt": each.signed_at.isoformat(),
+            }
+            for each in signed_by_account(connection, account_id)
+        ],
+        "unsigned": unsigned_agreements(connection, account_id),
+    }

@@ -1,0 +1,55 @@
+"""What the commands of ``hwdash admin`` share."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+import sqlalchemy as sa
+from cryptography import x509
+
+from hwdash.cli.output import Exit, Refused, refuse
+from hwdash.cli.service_options import existing_service, told_plainly
+from hwdash.storage.accounts import all_accounts
+from hwdash.storage.database import Database
+from hwdash.vocabulary import Role
+
+ROLE = click.Choice([str(each) for each in Role], case_sensitive=False)
+ACCOUNT = click.option("--account", type=int, metavar="SELLERID", help="The account [the only one].")
+FILE = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+
+
+@contextmanager
+def transaction(data: Path | None) -> Iterator[sa.Connection]:
+    """A writing transaction on the service's database; what it refuses ends the command."""
+    settings = existing_service(data)
+    with told_plainly():
+        database = Database(settings.database)
+        try:
+            database.create()
+            with database.writing() as connection:
+                yield connection
+        finally:
+            database.close()
+
+
+def account_named(connection: sa.Connection, wanted: int | None) -> int:
+    """The account that is meant; where there are several, it must be named."""
+    known = [each.id for each in all_accounts(connection)]
+    if wanted is None and len(known) == 1:
+        return known[0]
+    if wanted in known:
+        return wanted
+    known_ids = ", ".join(map(str, known)) or "none"
+    raise Refused(f"Name the account with --account: there are {known_ids}.", Exit.USAGE)
+
+
+def read_certificate(file: Path) -> x509.Certificate:
+    """The certificate in a file, PEM or DER; of several in PEM the first."""
+    content = file.read_bytes()
+    try:
+        if b"-----BEGIN CERTIFICATE-----" in content:
+            return x509.load_pem_x509_certificate(content)
+        return x509.load_der_x509_certificate(content)
+    except ValueError as error:
+        refuse(f"{file} is not a certificate in PEM or DER: {error}", Exit.USAGE)

@@ -1,0 +1,50 @@
+"""Who a proven identity is, as the database knows it now: roles, account and standing are read at each request."""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from hwdash.domain.access import Principal
+from hwdash.storage.tables import accounts, agreements, applications, signed_agreements, users
+
+
+def find_principal(connection: sa.Connection, identity: str, tenant_id: str) -> Principal | None:
+    """The application of this client id, or else the user of this id, in that tenant."""
+    for table, key in ((applications, applications.c.client_id), (users, users.c.id)):
+        statement = (
+            sa.select(table.c.account_id, table.c.is_disabled, table.c.roles, accounts.c.status, _unsigned_count())
+            .join(accounts, accounts.c.id == table.c.account_id)
+            .where(key == identity, accounts.c.tenant_id == tenant_id)
+        )
+        row = connection.execute(statement).one_or_none()
+        if row is not None:
+            return Principal(
+                id=identity,
+                account_id=row.account_id,
+                is_person=table is users,
+                is_disabled=row.is_disabled,
+                roles=tuple(row.roles),
+                account_status=row.status,
+                unsigned=unsigned_agreements(connection, row.account_id) if row.unsigned else (),
+            )
+    return None
+
+
+def unsigned_agreements(connection: sa.Connection, account_id: int) -> list[str]:
+    """The published agreements that an account has not signed in their version, "NAME VERSION" each."""
+    statement = sa.select(agreements).where(_not_signed(sa.literal(account_id))).order_by(agreements.c.name)
+    return [f"{row.name} {row.version}" for row in connection.execute(statement)]
+
+
+def _unsigned_count() -> sa.Label[int]:
+    counted = sa.select(sa.func.count()).select_from(agreements).where(_not_signed(accounts.c.id))
+    return counted.correlate(accounts).scalar_subquery().label("unsigned")
+
+
+def _not_signed(account_id: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
+    signed = sa.select(sa.literal(1)).where(
+        signed_agreements.c.account_id == account_id,
+        signed_agreements.c.name == agreements.c.name,
+        signed_agreements.c.version == agreements.c.version,
+    )
+    return ~signed.correlate(accounts, agreements).exists()
