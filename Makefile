@@ -36,7 +36,7 @@ check: setup
 	.venv/bin/lint-imports
 
 bench: setup
-	@sh scripts/system-packages.sh osslsigncode cabextract gcab zip
+	@sh scripts/system-packages.sh osslsigncode cabextract gcab zip wrk postgresql
 	@command -v npm >/dev/null || sh scripts/system-packages.sh npm
 	@for each in $(BENCHES); do echo "== $$each"; .venv/bin/python $$each || exit 1; done
 

@@ -1,16 +1,18 @@
 """Requests a second of three calls of the API, against the same calls on FastAPI and SQLAlchemy's asynchronous ORM.
 
-Run: ``.venv/bin/python bench/api.py``. GET of one product, GET of one submission that waits for its package, with the signed URL to upload to, POST of a product;
-on SQLite, and on a PostgreSQL cluster of this bench's own. The load is wrk (the Debian package) with one thread and 32
-connections on this machine; server and load share its processors in every case alike.
+Run: ``.venv/bin/python bench/api.py``. GET of one product, GET of one submission that waits for its package (with the
+signed URL to upload to), POST of a product; on SQLite, and on a PostgreSQL cluster of this bench's own. The load is wrk
+(the Debian package) with one thread and 32 connections on this machine; server and load share its processors in every
+case alike.
 
 Ours is the whole service, as ``hwdash init`` makes it and ``hwdash serve --no-tls`` runs it, with its signer and its
 workflows. The peer, ``timed/api_peer.py``, is written as the documentation of its libraries would have it: FastAPI with
 dependencies and response models, one asynchronous session a request, aiosqlite or asyncpg. Both are one process of
-uvicorn with uvloop and httptools, plain http, and both check the token (RS256, verified tokens remembered), read the
+uvicorn with uvloop and httptools, plain http. Both check the token (RS256, verified tokens remembered), read the
 application's account and roles from the database at each request, look for a repeated create, and answer the same JSON
-with the same headers; the bench compares the answers. SQLite runs in WAL mode with ``synchronous=FULL`` on both sides, PostgreSQL with its defaults. Neither keeps answers.
-The peer's FastAPI, SQLAlchemy, aiosqlite and asyncpg are the newest, fetched into ``.peers``; the rest is .venv's.
+with the same headers; the bench compares the answers. SQLite runs in WAL mode with ``synchronous=FULL`` on both sides,
+PostgreSQL with its defaults. Neither keeps answers. The peer's FastAPI, SQLAlchemy, aiosqlite and asyncpg are the
+newest, fetched into ``.peers``; the rest is .venv's.
 
 Three runs in turn, each first once; each call is loaded for one second untimed and for four timed; the medians count.
 Beside that, the table shows our speed as a part of a bare ASGI application's that sends the same bytes and does nothing
@@ -310,9 +312,7 @@ def compare(name: str, database: Callable[[Path], AbstractContextManager[tuple[s
     empty = median(nothing.speeds["GET a product"]) or 0
     for call, goal in GOALS.items():
         speed, other = median(mine.speeds[call]), median(theirs.speeds[call])
-        measures.append(
-            Measure(f"{call} on {name}", goal, speed, other, "requests/s", mine.peak_mb, PEAK_GOAL_MB)
-        )
+        measures.append(Measure(f"{call} on {name}", goal, speed, other, "requests/s", mine.peak_mb, PEAK_GOAL_MB))
         print(
             f"{call} on {name}: {speed:.0f}/s of {empty:.0f}/s of a bare ASGI application, "
             f"{(speed or 0) / empty:.2f}; peer peak {theirs.peak_mb:.0f} MB",

@@ -1,12 +1,12 @@
 """The peer of bench/api.py: the same routes as FastAPI's and SQLAlchemy's documentation would have them written.
 
 FastAPI with dependencies and response models, SQLAlchemy's asynchronous ORM (one session a request,
-``expire_on_commit=False``), aiosqlite or asyncpg. It shares with the service what is not the stack: the token check with
-its memory of verified tokens, the upload and download signatures, and the pydantic models of the wire. Its tables have
-the service's columns and indexes; SQLite runs with the same pragmas.
+``expire_on_commit=False``), aiosqlite or asyncpg. It shares with the service what is not the stack: the token check
+with its memory of verified tokens, the upload and download signatures, and the pydantic models of the wire. Its tables
+have the service's columns and indexes; SQLite runs with the same pragmas.
 
-Run by the bench: ``api_peer.py PORT DATABASE_URL PRODUCT``, the last one a JSON object. It makes its tables and one product with one
-submission, and prints one JSON line with ``token``, ``product`` and ``submission`` before it listens.
+Run by the bench: ``api_peer.py PORT DATABASE_URL PRODUCT``, the last one a JSON object. It makes its tables and one
+product with one submission, and prints one JSON line with ``token``, ``product`` and ``submission`` before it listens.
 """
 
 import asyncio

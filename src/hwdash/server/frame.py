@@ -96,7 +96,8 @@ class Frame:
             arguments.append(wanted)
             if route.again is not None:
                 key = _create_key(exchange.request_id, route, ids, wanted)
-        run = service.database.write if route.writes else service.database.read
+        database = service.database
+        run = database.write if route.writes else database.read_point if route.is_point else database.read
         try:
             return await run(_perform, service, route, identity, ids, arguments, key)
         except IntegrityError:

@@ -67,6 +67,7 @@ class Route:
     ids of the path and the id that the first one's answer had.
     ``stream`` replaces ``call`` where a body is too large for memory: ``await stream(service, caller, exchange,
     ids...)``, after token and role are checked; it opens its transactions itself.
+    ``is_point``: it reads a few rows by their keys (Database.read_point).
     ``answer``: the model of the answer's JSON, for the documentation.
     """
 
@@ -82,6 +83,7 @@ class Route:
     again: Callable[..., Any] | None = None
     stream: Callable[..., Awaitable[Any]] | None = None
     aliases: tuple[str, ...] = ()
+    is_point: bool = False
 
     @property
     def writes(self) -> bool:

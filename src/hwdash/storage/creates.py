@@ -9,6 +9,14 @@ import sqlalchemy as sa
 
 from hwdash.storage.tables import create_requests
 
+# Built once: to build a statement anew costs more than to run it.
+_FIND = sa.select(create_requests.c.object_id).where(
+    create_requests.c.caller_id == sa.bindparam("caller_id"),
+    create_requests.c.request_id == sa.bindparam("request_id"),
+    create_requests.c.fingerprint == sa.bindparam("fingerprint"),
+)
+_REMEMBER = create_requests.insert()
+
 
 @dataclass(frozen=True, slots=True)
 class CreateKey:
@@ -20,23 +28,17 @@ class CreateKey:
 
 def find_created(connection: sa.Connection, caller_id: str, key: CreateKey) -> int | None:
     """The id of the object that this create made before, None when it is new."""
-    return connection.execute(
-        sa.select(create_requests.c.object_id).where(
-            create_requests.c.caller_id == caller_id,
-            create_requests.c.request_id == key.request_id,
-            create_requests.c.fingerprint == key.fingerprint,
-        )
-    ).scalar_one_or_none()
+    parameters = {"caller_id": caller_id, "request_id": key.request_id, "fingerprint": key.fingerprint}
+    return connection.execute(_FIND, parameters).scalar_one_or_none()
 
 
 def remember_created(connection: sa.Connection, caller_id: str, key: CreateKey, object_id: int, now: datetime) -> None:
     """Remember what a create made, in the same transaction."""
-    connection.execute(
-        create_requests.insert().values(
-            caller_id=caller_id,
-            request_id=key.request_id,
-            fingerprint=key.fingerprint,
-            object_id=object_id,
-            created_at=now,
-        )
-    )
+    values = {
+        "caller_id": caller_id,
+        "request_id": key.request_id,
+        "fingerprint": key.fingerprint,
+        "object_id": object_id,
+        "created_at": now,
+    }
+    connection.execute(_REMEMBER, values)

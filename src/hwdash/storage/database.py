@@ -4,16 +4,20 @@ SQLAlchemy Core, synchronous, in a small executor of our own: measured 1.4 to 2.
 drivers, and one code path for requests, workflow steps and the command line (facts/stack.md, docs/adr/0003).
 
 SQLite runs in WAL mode with one writer: writing transactions begin IMMEDIATE, so that two of them queue instead of
-failing half-way.
+failing half-way. Writes that wait while another is under way are committed together, each in a savepoint of its own:
+the disk is synced once for all of them (docs/adr/0017).
 """
 
 import asyncio
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from functools import partial
+from queue import Empty, SimpleQueue
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.schema import CreateColumn
 
 from hwdash.storage.tables import metadata, schema_version
@@ -25,6 +29,12 @@ SCHEMA_VERSION = 2
 """Raised by each release that changes the tables. What a release adds is a table, or a column that is nullable or has a
 server_default: older databases get it when they are opened."""
 BUSY_TIMEOUT_MS = 30_000
+# What the event loop may wait for a lock before a thread does the waiting.
+POINT_BUSY_TIMEOUT_MS = 20
+# How many writes share one commit at most, so that the first of them does not wait long for the last.
+WRITES_A_COMMIT = 64
+
+Write = tuple[Callable[[sa.Connection], Any], "Future[Any]"]
 
 
 class SchemaMismatch(Exception):
@@ -39,12 +49,17 @@ class Database:
         self.is_sqlite = sa.make_url(url).get_backend_name() == "sqlite"
         self.engine = self._engine("BEGIN IMMEDIATE")
         self._reading_engine = self._engine("BEGIN") if self.is_sqlite else self.engine
+        self._point_engine = self._engine("", busy_timeout=POINT_BUSY_TIMEOUT_MS)
+        self._point_connection: sa.Connection | None = None
         self._readers = ThreadPoolExecutor(threads, thread_name_prefix="database-read")
         self._writers = ThreadPoolExecutor(1 if self.is_sqlite else threads, thread_name_prefix="database-write")
+        self._waiting: SimpleQueue[Write] = SimpleQueue()
 
-    def _engine(self, begin: str) -> sa.Engine:
+    def _engine(self, begin: str, *, busy_timeout: int = BUSY_TIMEOUT_MS) -> sa.Engine:
+        """An engine whose transactions begin so; without ``begin`` each statement stands for itself."""
         if not self.is_sqlite:
-            return sa.create_engine(self.url, pool_pre_ping=True, hide_parameters=True)
+            autocommit: dict[str, Any] = {} if begin else {"isolation_level": "AUTOCOMMIT"}
+            return sa.create_engine(self.url, pool_pre_ping=bool(begin), hide_parameters=True, **autocommit)
         engine = sa.create_engine(self.url, connect_args={"check_same_thread": False}, hide_parameters=True)
 
         @sa.event.listens_for(engine, "connect")
@@ -54,14 +69,16 @@ class Database:
             for pragma in (
                 "journal_mode=WAL",
                 "synchronous=FULL",
-                f"busy_timeout={BUSY_TIMEOUT_MS}",
+                f"busy_timeout={busy_timeout}",
                 "foreign_keys=ON",
             ):
                 connection.execute(f"PRAGMA {pragma}")
 
-        @sa.event.listens_for(engine, "begin")
-        def begin_transaction(connection: sa.Connection) -> None:
-            connection.exec_driver_sql(begin)
+        if begin:
+
+            @sa.event.listens_for(engine, "begin")
+            def begin_transaction(connection: sa.Connection) -> None:
+                connection.exec_driver_sql(begin)
 
         return engine
 
@@ -109,19 +126,94 @@ class Database:
 
         return await asyncio.get_running_loop().run_in_executor(self._readers, run)
 
-    async def write(self, function: Callable[Concatenate[sa.Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Run ``function(connection, ...)`` in a writing transaction, off the event loop."""
+    async def read_point(
+        self, function: Callable[Concatenate[sa.Connection, P], R], *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """Run ``function(connection, ...)`` that reads a few rows by their keys.
+
+        Each of its statements sees a state of its own: what must be of one moment is read by one statement. With SQLite
+        it runs at once, on the event loop: such a read takes less time than the way to a thread and back. Where it
+        would have to wait for a lock, a thread does. With PostgreSQL it runs in a thread, without the round trips that
+        begin and end a transaction.
+        """
+        if self.is_sqlite:
+            if self._point_connection is None:
+                self._point_connection = self._point_engine.connect()
+            try:
+                return function(self._point_connection, *args, **kwargs)
+            except OperationalError:
+                return await self.read(function, *args, **kwargs)
 
         def run() -> R:
-            with self.writing() as connection:
+            with self._point_engine.connect() as connection:
                 return function(connection, *args, **kwargs)
 
-        return await asyncio.get_running_loop().run_in_executor(self._writers, run)
+        def run_again_on_a_fresh_connection() -> R:
+            try:
+                return run()
+            except DBAPIError as error:
+                # No ping before each use tells that the server has been away; this does.
+                if not error.connection_invalidated:
+                    raise
+                return run()
+
+        return await asyncio.get_running_loop().run_in_executor(self._readers, run_again_on_a_fresh_connection)
+
+    async def write(self, function: Callable[Concatenate[sa.Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run ``function(connection, ...)`` in a writing transaction, off the event loop.
+
+        With SQLite in a savepoint of a transaction that it may share with others: an exception undoes its own writes
+        and no other's. The result comes when all is on the disk.
+        """
+
+        def run(connection: sa.Connection) -> R:
+            return function(connection, *args, **kwargs)
+
+        if self.is_sqlite:
+            done: Future[R] = Future()
+            self._waiting.put((run, done))
+            self._writers.submit(self._write_waiting)
+            return await asyncio.wrap_future(done)
+
+        def write() -> R:
+            with self.writing() as connection:
+                return run(connection)
+
+        return await asyncio.get_running_loop().run_in_executor(self._writers, write)
+
+    def _write_waiting(self) -> None:
+        """Do what waits in one transaction."""
+        waiting: list[Write] = []
+        with suppress(Empty):
+            while len(waiting) < WRITES_A_COMMIT:
+                write = self._waiting.get_nowait()
+                if write[1].set_running_or_notify_cancel():
+                    waiting.append(write)
+        if not waiting:
+            return  # an earlier call has done it
+        outcomes: list[Callable[[], None]] = []
+        try:
+            with self.writing() as connection:
+                for run, done in waiting:
+                    try:
+                        with connection.begin_nested():
+                            result = run(connection)
+                    except Exception as error:  # noqa: BLE001 - it is the caller's, who gets it
+                        outcomes.append(partial(done.set_exception, error))
+                    else:
+                        outcomes.append(partial(done.set_result, result))
+        except Exception as error:  # noqa: BLE001 - begin or commit failed: nothing of all this was done
+            outcomes = [partial(done.set_exception, error) for _, done in waiting]
+        for tell in outcomes:
+            tell()
 
     def close(self) -> None:
         """Finish what runs and give the connections back."""
         self._readers.shutdown()
         self._writers.shutdown()
+        if self._point_connection is not None:
+            self._point_connection.close()
+        self._point_engine.dispose()
         self.engine.dispose()
         self._reading_engine.dispose()
 

@@ -10,13 +10,8 @@ from hwdash.storage.tables import accounts, agreements, applications, signed_agr
 
 def find_principal(connection: sa.Connection, identity: str, tenant_id: str) -> Principal | None:
     """The application of this client id, or else the user of this id, in that tenant."""
-    for table, key in ((applications, applications.c.client_id), (users, users.c.id)):
-        statement = (
-            sa.select(table.c.account_id, table.c.is_disabled, table.c.roles, accounts.c.status, _unsigned_count())
-            .join(accounts, accounts.c.id == table.c.account_id)
-            .where(key == identity, accounts.c.tenant_id == tenant_id)
-        )
-        row = connection.execute(statement).one_or_none()
+    for table, statement in _PRINCIPALS:
+        row = connection.execute(statement, {"identity": identity, "tenant_id": tenant_id}).one_or_none()
         if row is not None:
             return Principal(
                 id=identity,
@@ -48,3 +43,17 @@ def _not_signed(account_id: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
         signed_agreements.c.version == agreements.c.version,
     )
     return ~signed.correlate(accounts, agreements).exists()
+
+
+def _principal(table: sa.Table, key: sa.ColumnElement[str]) -> sa.Select[Any]:
+    return (
+        sa.select(table.c.account_id, table.c.is_disabled, table.c.roles, accounts.c.status, _unsigned_count())
+        .join(accounts, accounts.c.id == table.c.account_id)
+        .where(key == sa.bindparam("identity"), accounts.c.tenant_id == sa.bindparam("tenant_id"))
+    )
+
+
+# Built once: every request runs one of them, and to build a statement anew costs more than to run it.
+_PRINCIPALS = tuple(
+    (table, _principal(table, key)) for table, key in ((applications, applications.c.client_id), (users, users.c.id))
+)

@@ -7,9 +7,16 @@ from typing import Any
 import sqlalchemy as sa
 
 from hwdash.domain.identifiers import new_long_id, new_product_id
-from hwdash.storage.tables import products
+from hwdash.storage.tables import products, submissions
 
-ATTEMPTS_AT_A_FREE_ID = 20
+# Statements of hot paths are built once: to build one anew costs more than to run it.
+_INSERT = products.insert().returning(*products.c)
+_ONE = sa.select(products).where(
+    products.c.id == sa.bindparam("product_id"), products.c.account_id == sa.bindparam("account_id")
+)
+_ONE_SHOWN = _ONE.add_columns(submissions.c.is_extension_inf).outerjoin(
+    submissions, sa.and_(submissions.c.product_id == products.c.id, submissions.c.type == "initial")
+)
 
 
 def insert_product(
@@ -21,36 +28,32 @@ def insert_product(
     attributes: dict[str, Any],
     now: datetime,
 ) -> sa.Row[Any]:
-    """Store a new product under a free id and return its row."""
-    taken = sa.select(sa.literal(1)).select_from(products)
-    for _ in range(ATTEMPTS_AT_A_FREE_ID):
-        product_id = new_product_id()
-        if connection.execute(taken.where(products.c.id == product_id)).first() is None:
-            break
-    else:
-        raise RuntimeError("no free product id found")
-    return connection.execute(
-        products.insert()
-        .values(
-            id=product_id,
-            account_id=account_id,
-            shared_product_id=new_long_id(),
-            name=name,
-            test_harness=test_harness,
-            attributes=attributes,
-            is_committed=False,
-            created_at=now,
-            updated_at=now,
-        )
-        .returning(*products.c)
-    ).one()
+    """Store a new product under a random id and return its row.
+
+    Raises sqlalchemy.exc.IntegrityError when the id is taken, once in 10^15: do it again.
+    """
+    values = {
+        "id": new_product_id(),
+        "account_id": account_id,
+        "shared_product_id": new_long_id(),
+        "name": name,
+        "test_harness": test_harness,
+        "attributes": attributes,
+        "is_committed": False,
+        "created_at": now,
+        "updated_at": now,
+    }
+    return connection.execute(_INSERT, values).one()
 
 
 def find_product(connection: sa.Connection, account_id: int, product_id: int) -> sa.Row[Any] | None:
     """The product, None when there is none in this account."""
-    return connection.execute(
-        sa.select(products).where(products.c.id == product_id, products.c.account_id == account_id)
-    ).one_or_none()
+    return connection.execute(_ONE, {"product_id": product_id, "account_id": account_id}).one_or_none()
+
+
+def find_product_shown(connection: sa.Connection, account_id: int, product_id: int) -> sa.Row[Any] | None:
+    """The product with ``is_extension_inf`` of its initial submission, None there when it has none."""
+    return connection.execute(_ONE_SHOWN, {"product_id": product_id, "account_id": account_id}).one_or_none()
 
 
 def list_products(

@@ -7,9 +7,26 @@ from typing import Any
 import sqlalchemy as sa
 
 from hwdash.domain.identifiers import new_blob_key, new_long_id
-from hwdash.storage.products import ATTEMPTS_AT_A_FREE_ID
 from hwdash.storage.tables import accounts, downloads, products, submission_steps, submissions
 from hwdash.vocabulary import CommitStatus, WorkflowState
+
+# Statements of hot paths are built once: to build one anew costs more than to run it.
+_ONE = sa.select(submissions).where(
+    submissions.c.id == sa.bindparam("submission_id"),
+    submissions.c.product_id == sa.bindparam("product_id"),
+    submissions.c.account_id == sa.bindparam("account_id"),
+)
+_ONE_SHOWN = (
+    _ONE.add_columns(
+        products.c.test_harness,
+        downloads.c.type.label("file_type"),
+        downloads.c.blob.label("file_blob"),
+        downloads.c.name.label("file_name"),
+    )
+    .join(products, products.c.id == submissions.c.product_id)
+    .outerjoin(downloads, downloads.c.submission_id == submissions.c.id)
+    .order_by(downloads.c.type)
+)
 
 
 def insert_submission(
@@ -22,18 +39,15 @@ def insert_submission(
     created_by: str,
     now: datetime,
 ) -> sa.Row[Any]:
-    """Store a new submission under a free id and return its row."""
-    for _ in range(ATTEMPTS_AT_A_FREE_ID):
-        submission_id = new_long_id()
-        taken = sa.select(sa.literal(1)).select_from(submissions).where(submissions.c.id == submission_id)
-        if connection.execute(taken).first() is None:
-            break
-    else:
-        raise RuntimeError("no free submission id found")
+    """Store a new submission under a random id and return its row.
+
+    Raises sqlalchemy.exc.IntegrityError when the id is taken, once in 10^15, or when the product got an initial
+    submission in the meantime: do it again.
+    """
     return connection.execute(
         submissions.insert()
         .values(
-            id=submission_id,
+            id=new_long_id(),
             product_id=product_id,
             account_id=account_id,
             name=name,
@@ -53,13 +67,20 @@ def find_submission(
     connection: sa.Connection, account_id: int, product_id: int, submission_id: int
 ) -> sa.Row[Any] | None:
     """The submission, None when there is none of this product in this account."""
-    return connection.execute(
-        sa.select(submissions).where(
-            submissions.c.id == submission_id,
-            submissions.c.product_id == product_id,
-            submissions.c.account_id == account_id,
-        )
-    ).one_or_none()
+    ids = {"account_id": account_id, "product_id": product_id, "submission_id": submission_id}
+    return connection.execute(_ONE, ids).one_or_none()
+
+
+def find_submission_shown(
+    connection: sa.Connection, account_id: int, product_id: int, submission_id: int
+) -> Sequence[sa.Row[Any]]:
+    """The submission with ``test_harness`` of its product, a row for each download (``file_type``, ``file_blob``,
+    ``file_name``), or one row without; no row when there is no such submission.
+
+    In one statement, so that status and downloads are of one moment (contract/observed.md 16).
+    """
+    ids = {"account_id": account_id, "product_id": product_id, "submission_id": submission_id}
+    return connection.execute(_ONE_SHOWN, ids).all()
 
 
 def list_submissions(

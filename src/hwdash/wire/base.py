@@ -8,6 +8,7 @@ RFC 3339 UTC.
 from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import cache
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
@@ -27,12 +28,7 @@ class WireModel(BaseModel):
     def _any_case(cls, value: Any) -> Any:
         if not isinstance(value, dict):
             return value
-        spelt = {(field.alias or name).casefold(): (field.alias or name) for name, field in cls.model_fields.items()}
-        defaulted = {
-            field.alias or name
-            for name, field in cls.model_fields.items()
-            if field.default is not PydanticUndefined or field.default_factory is not None
-        }
+        spelt, defaulted = _names(cls)
         known = {spelt.get(name.casefold(), name) if isinstance(name, str) else name: v for name, v in value.items()}
         return {name: v for name, v in known.items() if not (v is None and name in defaulted)}
 
@@ -44,6 +40,18 @@ class WireModel(BaseModel):
     def from_wire(cls, value: object) -> Self:
         """Read an object from the wire. Raises pydantic.ValidationError with every finding."""
         return cls.model_validate(value)
+
+
+@cache
+def _names(model: type[WireModel]) -> tuple[dict[str, str], set[str]]:
+    """The names on the wire by their case-folded form, and those of the fields that have a default."""
+    fields = {field.alias or name: field for name, field in model.model_fields.items()}
+    defaulted = {
+        name
+        for name, field in fields.items()
+        if field.default is not PydanticUndefined or field.default_factory is not None
+    }
+    return {name.casefold(): name for name in fields}, defaulted
 
 
 def shown(value: object) -> str:
@@ -89,8 +97,13 @@ def _truncate_ticks(value: object) -> object:
     return value
 
 
+def rfc3339(value: datetime) -> str:
+    """A time as the API writes it."""
+    return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
 def _rfc3339(value: datetime | None) -> str | None:
-    return None if value is None else value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return None if value is None else rfc3339(value)
 
 
 def _read_date(value: object) -> object:
@@ -123,6 +136,11 @@ class Link(WireModel):
 def link(href: str, rel: str, method: Literal["GET", "POST", "PATCH"] = "GET") -> Link:
     """A link."""
     return Link(href=href, rel=rel, method=method)
+
+
+def link_document(href: str, rel: str, method: Literal["GET", "POST", "PATCH"] = "GET") -> dict[str, str]:
+    """A link as it goes over the wire."""
+    return {"href": href, "rel": rel, "method": method}
 
 
 def collection(items: list[dict[str, Any]], links: list[Link]) -> dict[str, Any]:

@@ -12,9 +12,9 @@ from hwdash.server.api.pages import DEFAULT_PAGE, PageQuery, links_of_page
 from hwdash.server.errors import invalid_input
 from hwdash.server.route import Caller
 from hwdash.server.service import Service
-from hwdash.storage.products import change_product, find_product, insert_product, list_products
+from hwdash.storage.products import change_product, find_product, find_product_shown, insert_product, list_products
 from hwdash.storage.submissions import initial_submission, is_processing, products_of_extensions
-from hwdash.wire.base import collection, link
+from hwdash.wire.base import collection, link_document, rfc3339
 from hwdash.wire.product import Product, ProductCreate, ProductUpdate, ProductUpdateBody
 from hwdash.wire.update import changed_properties, read_update
 
@@ -37,11 +37,10 @@ def create_product(
 
 def get_product(connection: sa.Connection, service: Service, caller: Caller, product_id: int) -> dict[str, Any]:
     """GET products/{product_id}."""
-    row = find_product(connection, caller.account_id, product_id)
+    row = find_product_shown(connection, caller.account_id, product_id)
     if row is None:
         raise not_found("product", product_id)
-    initial = initial_submission(connection, product_id)
-    return _to_wire(service, row, is_extension=initial is not None and initial.is_extension_inf)
+    return _to_wire(service, row, is_extension=bool(row.is_extension_inf))
 
 
 def list_of_products(connection: sa.Connection, service: Service, caller: Caller, page: PageQuery) -> dict[str, Any]:
@@ -105,23 +104,22 @@ def _advice(row: sa.Row[Any]) -> str:
 
 
 def _to_wire(service: Service, row: sa.Row[Any], *, is_extension: bool = False) -> dict[str, Any]:
+    """wire/product.py's Product of a row, written out: the row holds what that model made, and is not checked again."""
     url = f"{service.api_url}/products/{row.id}"
-    stored = Product.model_validate(
-        row.attributes
-        | {
-            "id": row.id,
-            "sharedProductId": row.shared_product_id,
-            "links": [link(url, "self"), link(f"{url}/submissions", "get_submissions")],
-            "productName": row.name,
-            "testHarness": row.test_harness,
-            "message": _advice(row),
-            "isCommitted": row.is_committed,
-            "isExtensionInf": is_extension,
-            "originType": row.origin_type,
-            "sourceProductId": row.source_product_id,
-            "sourcePublisherId": row.source_publisher_id,
-            "createdDateTime": row.created_at,
-            "updatedDateTime": row.updated_at,
-        }
-    )
-    return stored.to_wire()
+    return {
+        "id": row.id,
+        "sharedProductId": row.shared_product_id,
+        "links": [link_document(url, "self"), link_document(f"{url}/submissions", "get_submissions")],
+        "productName": row.name,
+        "testHarness": row.test_harness,
+        **row.attributes,
+        "isCommitted": row.is_committed,
+        "isExtensionInf": is_extension,
+        "isRetpolineCompiled": False,
+        "originType": row.origin_type,
+        "sourceProductId": row.source_product_id,
+        "sourcePublisherId": row.source_publisher_id,
+        "message": _advice(row),
+        "createdDateTime": rfc3339(row.created_at),
+        "updatedDateTime": rfc3339(row.updated_at),
+    }

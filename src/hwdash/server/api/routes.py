@@ -40,7 +40,7 @@ ROUTES = (
         status=201,
         again=products.get_product,
     ),
-    Route("GET", PRODUCT, "get a product", HARDWARE_ROLES, products.get_product, answer=Product),
+    Route("GET", PRODUCT, "get a product", HARDWARE_ROLES, products.get_product, answer=Product, is_point=True),
     Route(
         "PATCH",
         PRODUCT,
@@ -77,6 +77,7 @@ ROUTES = (
         HARDWARE_ROLES,
         submissions.get_submission,
         answer=Submission,
+        is_point=True,
     ),
     Route(
         "PATCH",

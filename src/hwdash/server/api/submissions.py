@@ -1,7 +1,7 @@
 """Submissions: create, get, list, update, commit (contract/api.md 4.5 to 4.9)."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -22,24 +22,16 @@ from hwdash.storage.certificates import has_valid_ev_certificate
 from hwdash.storage.products import find_product
 from hwdash.storage.submissions import (
     find_submission,
+    find_submission_shown,
     initial_submission,
     insert_submission,
-    list_downloads,
     list_submissions,
     mark_committed,
     rename_submission,
 )
 from hwdash.vocabulary import CommitStatus, DownloadType, WorkflowState
-from hwdash.wire.base import collection, link
-from hwdash.wire.submission import (
-    Download,
-    Downloads,
-    Submission,
-    SubmissionCreate,
-    SubmissionUpdate,
-    SubmissionUpdateBody,
-    WorkflowStatus,
-)
+from hwdash.wire.base import collection, link_document, rfc3339
+from hwdash.wire.submission import Submission, SubmissionCreate, SubmissionUpdate, SubmissionUpdateBody
 from hwdash.wire.update import changed_properties, read_update
 
 READ, UPLOAD = "rl", "rwl"
@@ -69,15 +61,19 @@ def create_submission(
         created_by=caller.client_id,
         now=service.clock(),
     )
-    return _to_wire(service, row, product.test_harness, []).to_wire()
+    return _to_wire(service, row, product.test_harness, [])
 
 
 def get_submission(
     connection: sa.Connection, service: Service, caller: Caller, product_id: int, submission_id: int
 ) -> dict[str, Any]:
     """GET submissions/{submission_id}."""
-    row, product = own_submission(connection, caller, product_id, submission_id)
-    return _to_wire(service, row, product.test_harness, list_downloads(connection, submission_id)).to_wire()
+    rows = find_submission_shown(connection, caller.account_id, product_id, submission_id)
+    if not rows:
+        own_submission(connection, caller, product_id, submission_id)
+        raise not_found("submission", submission_id)
+    files = [File(row.file_type, row.file_blob, row.file_name) for row in rows if row.file_type is not None]
+    return _to_wire(service, rows[0], rows[0].test_harness, files)
 
 
 def list_of_submissions(
@@ -92,7 +88,7 @@ def list_of_submissions(
     shown = rows[:size]
     last = (shown[-1].created_at, shown[-1].id) if len(rows) > len(shown) else None
     return collection(
-        [_to_wire(service, row, product.test_harness, None).to_wire() for row in shown],
+        [_to_wire(service, row, product.test_harness, None) for row in shown],
         links_of_page(f"{service.api_url}/products/{product_id}/submissions", size, last),
     )
 
@@ -108,7 +104,7 @@ def update_submission(
     """PATCH submissions/{submission_id}."""
     row, product = own_submission(connection, caller, product_id, submission_id)
     wanted, problem = read_update(SubmissionUpdate, body.members)
-    current = _to_wire(service, row, product.test_harness, None).to_wire()
+    current = _to_wire(service, row, product.test_harness, None)
     check_update(
         is_received=product.origin_type != AUTHOR,
         has_failed=row.state == WorkflowState.FAILED or row.commit_status == CommitStatus.FAILED,
@@ -158,43 +154,49 @@ def own_submission(
     return row, product
 
 
-def _to_wire(service: Service, row: sa.Row[Any], test_harness: str, files: Sequence[sa.Row[Any]] | None) -> Submission:
-    """The submission on the wire; ``files`` None leaves the downloads out, as in lists."""
+class File(NamedTuple):
+    """A stored download: its type, its blob, and the name offered to the client."""
+
+    type: str
+    blob: str
+    name: str
+
+
+def _to_wire(service: Service, row: sa.Row[Any], test_harness: str, files: Sequence[File] | None) -> dict[str, Any]:
+    """wire/submission.py's Submission of a row; ``files`` None leaves the downloads out, as in lists."""
     url = f"{service.api_url}/products/{row.product_id}/submissions/{row.id}"
-    links = [link(url, "self"), link(url, "update_submission", "PATCH")]
+    links = [link_document(url, "self"), link_document(url, "update_submission", "PATCH")]
     if row.commit_status == CommitStatus.PENDING:
-        links.append(link(f"{url}/commit", "commit_submission", "POST"))
-    report = next((file for file in files or () if file.type == ERROR_REPORT), None)
-    return Submission(
-        id=row.id,
-        product_id=row.product_id,
-        name=row.name,
-        type=row.type,
-        links=links,
-        commit_status=row.commit_status,
-        workflow_status=None
-        if row.current_step is None
-        else WorkflowStatus(
-            current_step=row.current_step,
-            state=row.state,
-            messages=row.messages,
-            error_report=service.sas.url(report.blob, report.name, permissions=READ) if report else None,
-        ),
-        downloads=None if files is None else _downloads(service, row, test_harness, files),
-        is_extension_inf=row.is_extension_inf,
-        is_universal=row.is_universal,
-        is_declarative_inf=row.is_declarative_inf,
-        created_by=row.created_by,
-        created_date_time=row.created_at,
-    )
+        links.append(link_document(f"{url}/commit", "commit_submission", "POST"))
+    document = {
+        "id": row.id,
+        "productId": row.product_id,
+        "name": row.name,
+        "type": row.type,
+        "links": links,
+        "commitStatus": row.commit_status,
+    }
+    if row.current_step is not None:
+        document["workflowStatus"] = {"currentStep": row.current_step, "state": row.state, "messages": row.messages}
+        for file in files or ():
+            if file.type == ERROR_REPORT:
+                report = service.sas.url(file.blob, file.name, permissions=READ)
+                document["workflowStatus"]["errorReport"] = report
+    if files is not None:
+        document["downloads"] = _downloads(service, row, test_harness, files)
+    return document | {
+        "isExtensionInf": row.is_extension_inf,
+        "isUniversal": row.is_universal,
+        "isDeclarativeInf": row.is_declarative_inf,
+        "createdBy": row.created_by,
+        "createdDateTime": rfc3339(row.created_at),
+    }
 
 
-def _downloads(service: Service, row: sa.Row[Any], test_harness: str, files: Sequence[sa.Row[Any]]) -> Downloads:
+def _downloads(service: Service, row: sa.Row[Any], test_harness: str, files: Sequence[File]) -> dict[str, Any]:
     name = package_name(row.id, test_harness)
     rights = UPLOAD if row.commit_status == CommitStatus.PENDING else READ
-    items = [
-        Download(type=DownloadType.INITIAL_PACKAGE, url=service.sas.url(row.package_blob, name, permissions=rights))
-    ]
+    items = [{"type": DownloadType.INITIAL_PACKAGE, "url": service.sas.url(row.package_blob, name, permissions=rights)}]
     for file in files:
         if file.type == ERROR_REPORT:
             continue
@@ -202,6 +204,6 @@ def _downloads(service: Service, row: sa.Row[Any], test_harness: str, files: Seq
             url = f"{service.public_url}{REPORT_PATH}/{row.account_id}/{row.product_id}/{row.id}"
         else:
             url = service.sas.url(file.blob, file.name, permissions=READ, download_name=file.name)
-        items.append(Download(type=file.type, url=url))
-    has_shell = any(each.type == DownloadType.DERIVED_PACKAGE for each in items)
-    return Downloads(items=items, messages=[UNPROVEN_SHELL] if has_shell else [])
+        items.append({"type": file.type, "url": url})
+    has_shell = any(each["type"] == DownloadType.DERIVED_PACKAGE for each in items)
+    return {"items": items, "messages": [UNPROVEN_SHELL] if has_shell else []}
