@@ -23,6 +23,7 @@ demo: setup
 
 test: setup
 	@sh scripts/system-packages.sh osslsigncode cabextract gcab clamav-daemon gcc-mingw-w64-x86-64 unzip openssl xmlsec1 postgresql
+	@sh scripts/public-clients.sh
 	.venv/bin/python -m pytest -n 2 --dist worksteal -q
 
 fuzz: setup

@@ -17,6 +17,7 @@ COMMANDS = {
     "inf": ("hwdash.cli.inf", "inf", "Check INF files and show what is in them."),
     "cat": ("hwdash.cli.cat", "cat", "Show, verify and rebuild security catalogs."),
     "chid": ("hwdash.cli.chid", "chid", "Compute the hardware IDs of a computer (CHIDs)."),
+    "sandbox": ("hwdash.cli.sandbox", "sandbox", "Rehearse: scenarios, a movable clock, every request on show."),
     "admin": ("hwdash.cli.admin", "admin", "Administer the service: accounts, applications, people, certificates."),
 }
 

@@ -29,9 +29,16 @@ FIRST_INHERITED = 3  # sd_listen_fds(3)
 
 
 def serve_until_stopped(
-    settings: Settings, listening: socket.socket, *, no_tls: bool, impersonate: bool, ready: Callable[[str], None]
+    settings: Settings,
+    listening: socket.socket,
+    *,
+    no_tls: bool,
+    impersonate: bool,
+    ready: Callable[[str], None],
+    stopped: Callable[[], object] = lambda: None,
 ) -> None:
-    """Serve a data folder on this socket, then end the process. ``ready`` is called with the URL once it answers.
+    """Serve a data folder on this socket, then end the process. ``ready`` is called with the URL once it answers,
+    ``stopped`` when it has stopped.
 
     ``impersonate`` builds links for Microsoft's own host names, which clients reach at port 443.
     """
@@ -57,6 +64,7 @@ def serve_until_stopped(
             server.run(sockets=[listening])
     if not server.started:
         refuse("the service did not start; the log above says why")
+    stopped()
     # A step that is still running is run again at the next start, as after a kill: do not wait for its thread.
     logging.shutdown()
     sys.stdout.flush()
