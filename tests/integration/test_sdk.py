@@ -54,6 +54,31 @@ def test_creates_reads_and_lists(service: Served) -> None:
         assert [each.id for each in client.submissions(product.id)] == [submission.id]
 
 
+def test_updates_and_lists_audiences(service: Served) -> None:
+    with sdk(service) as client:
+        product = client.create_product(PRODUCT)
+        submission = client.create_submission(product.id, "first")
+        client.update_product(product.id, {"productName": "Renamed", "marketingNames": ["One"]})
+        client.update_submission(product.id, submission.id, "second")
+        changed = client.get_product(product.id)
+        assert (changed.product_name, changed.marketing_names) == ("Renamed", ["One"])
+        assert client.get_submission(product.id, submission.id).name == "second"
+        with pytest.raises(ApiError) as refused:
+            client.update_product(product.id, {"isTestSign": True})
+        assert [target for target, _ in refused.value.findings] == ["isTestSign"]
+        assert "Test_Registry_Key" in [each.name for each in client.audiences()]
+
+
+def test_a_collection_is_what_its_pages_hold_together(service: Served) -> None:
+    with sdk(service) as client:
+        for _ in range(3):
+            client.create_product(PRODUCT)
+        whole, paged = client.collection("products"), client.collection("products?pageSize=2")
+    assert len(whole["value"]) >= 3
+    assert paged["value"] == whole["value"]
+    assert [each["rel"] for each in paged["links"]] == ["self"]
+
+
 def test_a_get_is_repeated_when_the_service_is_busy(service: Served) -> None:
     answers = {2: httpx.Response(503), 3: httpx.Response(429, headers={"Retry-After": "0"}), 4: httpx.Response(500)}
     with sdk(service, lambda request, number: answers.get(number)) as client:

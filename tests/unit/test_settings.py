@@ -36,6 +36,14 @@ def test_a_public_url_ends_without_a_slash(tmp_path: Path) -> None:
     assert settings.public_url == "https://drivers.example.com"
 
 
+def test_a_switch_is_true_or_false(tmp_path: Path) -> None:
+    assert not load_settings(tmp_path, {}).accept_new_os_codes
+    assert load_settings(tmp_path, {"HWDASH_ACCEPT_NEW_OS_CODES": "True"}).accept_new_os_codes
+    (tmp_path / "hwdash.toml").write_text("accept_new_os_codes = true\n")
+    assert load_settings(tmp_path, {}).accept_new_os_codes
+    assert not load_settings(tmp_path, {"HWDASH_ACCEPT_NEW_OS_CODES": "false"}).accept_new_os_codes
+
+
 @pytest.mark.parametrize(
     ("file", "variables", "named"),
     [
@@ -45,6 +53,8 @@ def test_a_public_url_ends_without_a_slash(tmp_path: Path) -> None:
         ("max_package_mb = 0", {}, "max_package_mb"),
         ("max_package_mb = true", {}, "max_package_mb"),
         ("max_package_mb = 1.5", {}, "max_package_mb"),
+        ("accept_new_os_codes = 1", {}, "accept_new_os_codes"),
+        ("", {"HWDASH_ACCEPT_NEW_OS_CODES": "yes"}, "accept_new_os_codes"),
         ("clamd = ", {}, "hwdash.toml"),
         ("", {"HWDASH_CHILD_SECONDS": "soon"}, "child_seconds"),
         ("", {"HWDASH_PUBLIC_URL": "drivers.example.com"}, "public_url"),

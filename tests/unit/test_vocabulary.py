@@ -181,3 +181,30 @@ def test_packaged_tables_are_ascii_json() -> None:
     for table in (Path(vocabulary.__file__).parent / "vocabulary_data").iterdir():
         assert table.read_bytes().isascii()
         assert json.loads(table.read_bytes())
+
+
+NEW = "WINDOWS_v100_SERVER_ARM64_27H2_FULL"
+
+
+def test_a_code_of_a_release_to_come_is_taken_apart_when_such_are_accepted() -> None:
+    found = operating_system(NEW.lower(), accept_new=True)
+    assert found is not None
+    assert (found.code, found.family) == (NEW, "Windows_v100Server_27H2")
+    assert (found.architecture, found.server, found.release) == ("arm64", True, "27H2")
+    assert (found.major, found.minor, found.build, found.documented) == (10, 0, None, False)
+    assert operating_system(NEW) is None
+    assert os_family("windows_v100server_27h2", accept_new=True) == "Windows_v100Server_27H2"
+    assert os_family("Windows_v100Server_27H2") is None
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["WINDOWS_v100_X86_TH2_FULL", "WINDOWS_v110_X64_GE_FULL", "WINDOWS_v100_X64_GE", "WINDOWS_v100__FULL", NEW + " "],
+)
+def test_other_forms_are_not_taken_for_new_codes(code: str) -> None:
+    assert operating_system(code, accept_new=True) is None
+
+
+def test_known_codes_are_the_same_whether_new_ones_are_accepted_or_not() -> None:
+    for system in OPERATING_SYSTEMS:
+        assert operating_system(system.code, accept_new=True) is system

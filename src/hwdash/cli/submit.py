@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,9 @@ import click
 
 from hwdash.cli.connection import Connection, load_connection, profile_option
 from hwdash.cli.output import Exit, Refused, print_json, progress_bar, refuse, say
-from hwdash.sdk.auth import ClientSecret
+from hwdash.cli.remote import client_of, commit, show_steps
 from hwdash.sdk.client import HardwareClient
 from hwdash.sdk.errors import ApiError, AuthenticationError, SdkError, SubmissionFailed, TransportError
-from hwdash.vocabulary import SUBMISSION_STEPS
 from hwdash.wire.submission import Submission
 
 
@@ -28,9 +27,15 @@ from hwdash.wire.submission import Submission
     "--signature",
     "signatures",
     multiple=True,
-    required=True,
     metavar="OSCODE",
     help="An OS code to sign for, such as WINDOWS_v100_X64_GE_FULL; give it once for each.",
+)
+@click.option(
+    "--product",
+    "product_id",
+    type=click.IntRange(min=1),
+    metavar="ID",
+    help="Submit a driver update (a derived submission) of this product instead; --name is the submission's then.",
 )
 @click.option(
     "--output",
@@ -38,6 +43,7 @@ from hwdash.wire.submission import Submission
     help="Where to put the signed package [NAME beside PACKAGE].",
 )
 @click.option("--test-sign", is_flag=True, help="Ask for a test signature.")
+@click.option("--flight-sign", is_flag=True, help="Ask for a flight signature.")
 @click.option(
     "--poll",
     default=1.0,
@@ -53,24 +59,36 @@ def submit(
     package: Path,
     name: str,
     signatures: tuple[str, ...],
+    product_id: int | None,
     output: Path | None,
     test_sign: bool,
+    flight_sign: bool,
     poll: float,
     timeout: float | None,
     new: bool,
     as_json: bool,
     profile: str | None,
 ) -> None:
-    """Submit PACKAGE (a signed cabinet), wait until it is signed, and download the result."""
+    """Submit PACKAGE (a signed cabinet, or a package of the HLK or HCK), wait until it is signed, and download the
+    result.
+    """
+    _check_usage(product_id, signatures, test_sign=test_sign, flight_sign=flight_sign)
+    wanted = {
+        "productName": name,
+        # An .hlkx file of any other product would be refused.
+        "testHarness": {".hlkx": "HLK", ".hckx": "HCK"}.get(package.suffix.lower(), "Attestation"),
+        "requestedSignatures": list(signatures),
+        "isTestSign": test_sign,
+        "isFlightSign": flight_sign,
+    }
     connection = load_connection(profile)
-    state = State.of(connection, package, name, signatures, test_sign=test_sign, new=new)
+    state = State.of(connection, package, wanted, product_id, new=new)
     target = (output or package.with_name(f"{package.stem}-signed.zip")).absolute()
-    credentials = ClientSecret(
-        connection.authority, connection.tenant_id, connection.client_id, connection.client_secret
-    )
     try:
-        with HardwareClient(connection.url, credentials, verify=connection.ca or True) as client:
-            submission = _run(client, state, package, name, signatures, test_sign, poll, timeout)
+        with client_of(connection) as client:
+            submission = _run(
+                client, state, package, wanted, "initial" if product_id is None else "derived", poll, timeout
+            )
             url = submission.download("signedPackage")
             assert url is not None  # noqa: S101 - wait() returns only with a signed package
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -84,6 +102,15 @@ def submit(
     say(f"signed: {target}")
     if as_json:
         print_json(_document(state, "completed", status.messages if status else [], target))
+
+
+def _check_usage(product_id: int | None, signatures: tuple[str, ...], *, test_sign: bool, flight_sign: bool) -> None:
+    if product_id is None and not signatures:
+        raise click.UsageError("Missing option '--signature'.")
+    if product_id is not None and (signatures or test_sign or flight_sign):
+        raise click.UsageError(
+            "A driver update is signed as its product is: leave out --signature, --test-sign and --flight-sign."
+        )
 
 
 def _outcome(error: SdkError | OSError) -> tuple[str, list[str]]:
@@ -117,28 +144,22 @@ def _run(
     client: HardwareClient,
     state: "State",
     package: Path,
-    name: str,
-    signatures: tuple[str, ...],
-    test_sign: bool,
+    wanted: dict[str, Any],
+    kind: str,
     poll: float,
     timeout: float | None,
 ) -> Submission:
+    name = str(wanted["productName"])
     if state.product_id is None:
-        product = client.create_product(
-            {
-                "productName": name,
-                "testHarness": "Attestation",
-                "requestedSignatures": list(signatures),
-                "isTestSign": test_sign,
-            },
-            request_id=state.request_id("product"),
-        )
+        product = client.create_product(wanted, request_id=state.request_id("product"))
         state.keep(productId=product.id)
+        if product.message:
+            say(f"warning: {product.message}")
         say(f"product {product.id}: {name}")
     product_id = state.product_id
     assert product_id is not None  # noqa: S101 - just stored
     if state.submission_id is None:
-        submission = client.create_submission(product_id, name, request_id=state.request_id("submission"))
+        submission = client.create_submission(product_id, name, kind, request_id=state.request_id("submission"))
         state.keep(submissionId=submission.id)
         say(f"submission {submission.id}")
     submission_id = state.submission_id
@@ -150,38 +171,9 @@ def _run(
             raise SdkError("the service named no place to upload to")
         with progress_bar("upload") as show:
             client.upload(url, package, show)
-        _commit(client, product_id, submission_id)
+        commit(client, product_id, submission_id)
         say("committed")
-    return client.wait(product_id, submission_id, poll_seconds=poll, timeout_seconds=timeout, progress=_show_steps())
-
-
-def _commit(client: HardwareClient, product_id: int, submission_id: int) -> None:
-    """Commit; when the answer is lost, the submission itself tells whether it was taken."""
-    try:
-        client.commit(product_id, submission_id)
-    except (TransportError, ApiError):
-        if client.get_submission(product_id, submission_id).commit_status.casefold() == "commitpending":
-            raise
-
-
-def _show_steps() -> Callable[[Submission], None]:
-    """A line for each step: as it was seen, or "passed" when it began and ended between two looks."""
-    steps = [str(step) for step in SUBMISSION_STEPS]
-    shown, last = 0, ""
-
-    def show(submission: Submission) -> None:
-        nonlocal shown, last
-        status = submission.workflow_status
-        if status is None or last == (now := f"{status.current_step} {status.state}"):
-            return
-        last = now
-        number = steps.index(status.current_step) + 1 if status.current_step in steps else shown
-        for between in range(shown + 1, number):
-            say(f"[{between}/{len(steps)}] {steps[between - 1]} passed")
-        say(f"[{number}/{len(steps)}] {now}")
-        shown = max(shown, number)
-
-    return show
+    return client.wait(product_id, submission_id, poll_seconds=poll, timeout_seconds=timeout, progress=show_steps())
 
 
 def _document(state: "State", outcome: str, messages: list[str], signed: Path | None = None) -> dict[str, Any]:
@@ -210,23 +202,26 @@ class State:
         cls,
         connection: Connection,
         package: Path,
-        name: str,
-        signatures: tuple[str, ...],
+        product: Mapping[str, Any],
+        product_id: int | None,
         *,
-        test_sign: bool,
         new: bool,
         environment: Mapping[str, str] = os.environ,
     ) -> "State":
         """The state of this submit; empty for a new one."""
         with package.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        wanted = json.dumps([connection.url, connection.tenant_id, name, sorted(signatures), test_sign, digest])
+        name, signatures = product["productName"], sorted(product["requestedSignatures"])
+        told = [connection.url, connection.tenant_id, name, signatures, product["isTestSign"], digest]
+        if product_id is not None or product["isFlightSign"]:
+            told += [product_id, product["isFlightSign"]]
+        wanted = json.dumps(told)
         base = environment.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
         file = Path(base) / "hwdash" / "submit" / f"{hashlib.sha256(wanted.encode()).hexdigest()}.json"
-        values: dict[str, Any] = {}
+        values: dict[str, Any] = {} if product_id is None else {"productId": product_id}
         if not new:
             try:
-                values = json.loads(file.read_text("utf-8"))
+                values |= json.loads(file.read_text("utf-8"))
             except FileNotFoundError:
                 pass
             except (OSError, ValueError) as error:

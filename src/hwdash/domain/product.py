@@ -111,5 +111,5 @@ def _too_late(product: ProductState, change: ProductChange) -> Findings:
 
 def families_not_requested(families: Sequence[str], codes: Sequence[str]) -> list[str]:
     """The keys of ``selectedProductTypes`` to which none of the requested OS codes belongs: worth a word, no more."""
-    requested = {known.family for code in codes if (known := operating_system(code)) is not None}
+    requested = {known.family for code in codes if (known := operating_system(code, accept_new=True)) is not None}
     return [family for family in families if family not in requested]

@@ -13,6 +13,7 @@ import httpx
 from hwdash.sdk import requests, transfer
 from hwdash.sdk.auth import ClientSecret
 from hwdash.sdk.errors import SdkError, SubmissionFailed, TransportError
+from hwdash.wire.audience import Audience
 from hwdash.wire.product import Product
 from hwdash.wire.submission import Submission
 
@@ -66,12 +67,11 @@ class HardwareClient:
 
     def products(self) -> Iterator[Product]:
         """All products, page by page."""
-        page: str | None = None
-        while True:
-            items, page = self._send(requests.list_products(page))
-            yield from items
-            if page is None:
-                return
+        return self._all(requests.list_products)
+
+    def update_product(self, product_id: int, changes: dict[str, Any]) -> None:
+        """Change a product: ``productName``, ``marketingNames``, ``announcementDate``."""
+        self._send(requests.update_product(product_id, changes))
 
     def create_submission(
         self, product_id: int, name: str, kind: str = "initial", *, request_id: str | None = None
@@ -85,12 +85,26 @@ class HardwareClient:
 
     def submissions(self, product_id: int) -> Iterator[Submission]:
         """All submissions of a product."""
-        page: str | None = None
-        while True:
-            items, page = self._send(requests.list_submissions(product_id, page))
-            yield from items
-            if page is None:
-                return
+        return self._all(lambda page: requests.list_submissions(product_id, page))
+
+    def update_submission(self, product_id: int, submission_id: int, name: str) -> None:
+        """Rename a submission."""
+        self._send(requests.update_submission(product_id, submission_id, name))
+
+    def audiences(self) -> Iterator[Audience]:
+        """The audiences that the account can use."""
+        return self._all(requests.list_audiences)
+
+    def document(self, path: str) -> dict[str, Any]:
+        """An object of the API as the service answers it, by its path below the base: ``products/123``."""
+        return self._send(requests.document(path))
+
+    def collection(self, path: str) -> dict[str, Any]:
+        """A collection as the service answers it, all pages joined."""
+        pages = [self.document(path)]
+        while (following := requests.next_page(pages[-1])) is not None:
+            pages.append(self.document(following))
+        return requests.joined(pages)
 
     def commit(self, product_id: int, submission_id: int) -> None:
         """Hand the uploaded package over."""
@@ -134,6 +148,14 @@ class HardwareClient:
                     f"submission {submission_id} has not finished in {timeout_seconds:.0f} s; it goes on: wait again"
                 )
             time.sleep(poll_seconds)
+
+    def _all(self, call: Callable[[str | None], requests.Call[tuple[list[T], str | None]]]) -> Iterator[T]:
+        page: str | None = None
+        while True:
+            items, page = self._send(call(page))
+            yield from items
+            if page is None:
+                return
 
     def _send(self, call: requests.Call[T], request_id: str | None = None) -> T:
         headers = {"MS-RequestId": request_id or str(uuid.uuid4()), "MS-CorrelationId": str(uuid.uuid4())}

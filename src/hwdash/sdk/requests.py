@@ -1,12 +1,13 @@
 """The API's requests and answers without I/O: what to send, and how to read what comes back."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
 
 from hwdash.sdk.errors import ApiError, AuthenticationError, SdkError, Throttled
+from hwdash.wire.audience import Audience
 from hwdash.wire.base import WireModel
 from hwdash.wire.product import Product
 from hwdash.wire.submission import Submission
@@ -42,13 +43,17 @@ def _collection(model: type[M]) -> Callable[[Any], tuple[list[M], str | None]]:
     read_one = _model(model)
 
     def read(value: Any) -> tuple[list[M], str | None]:
-        if not isinstance(value, dict) or not isinstance(value.get("value"), list):
-            raise SdkError("the service's answer is not a collection")
-        links = value.get("links") or []
-        following = next((each["href"] for each in links if each.get("rel") == "next_link"), None)
-        return [read_one(each) for each in value["value"]], following
+        page = _object(value)
+        following = next_page(page)
+        return [read_one(each) for each in page["value"]], following
 
     return read
+
+
+def _object(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise SdkError("the service's answer is not a JSON object")
+    return value
 
 
 def _nothing(_value: Any) -> None:
@@ -70,6 +75,11 @@ def list_products(page: str | None = None) -> Call[tuple[list[Product], str | No
     return Call("GET", page or f"{BASE}/products", _collection(Product))
 
 
+def update_product(product_id: int, changes: Mapping[str, Any]) -> Call[None]:
+    """``PATCH products/{id}``: productName, marketingNames, announcementDate."""
+    return Call("PATCH", f"{BASE}/products/{product_id}", _nothing, changes)
+
+
 def create_submission(product_id: int, name: str, kind: str) -> Call[Submission]:
     """``POST submissions``."""
     return Call(
@@ -89,6 +99,34 @@ def get_submission(product_id: int, submission_id: int) -> Call[Submission]:
 def list_submissions(product_id: int, page: str | None = None) -> Call[tuple[list[Submission], str | None]]:
     """``GET submissions``."""
     return Call("GET", page or f"{BASE}/products/{product_id}/submissions", _collection(Submission))
+
+
+def update_submission(product_id: int, submission_id: int, name: str) -> Call[None]:
+    """``PATCH submissions/{id}``."""
+    return Call("PATCH", f"{BASE}/products/{product_id}/submissions/{submission_id}", _nothing, {"name": name})
+
+
+def list_audiences(page: str | None = None) -> Call[tuple[list[Audience], str | None]]:
+    """``GET audiences``."""
+    return Call("GET", page or f"{BASE}/audiences", _collection(Audience))
+
+
+def document(path: str) -> Call[dict[str, Any]]:
+    """``GET`` of a path below the API's base, or of a link: the JSON object as it is."""
+    return Call("GET", path if "://" in path or path.startswith(BASE) else f"{BASE}/{path}", _object)
+
+
+def joined(pages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The pages of a collection as one, without the links to the next."""
+    links = [each for each in pages[0].get("links") or [] if each.get("rel") != "next_link"]
+    return {"value": [item for page in pages for item in page["value"]], "links": links}
+
+
+def next_page(page: Mapping[str, Any]) -> str | None:
+    """The link to the page behind this one. Raises SdkError when it is no page of a collection."""
+    if not isinstance(page.get("value"), list):
+        raise SdkError("the service's answer is not a collection")
+    return next((each["href"] for each in page.get("links") or [] if each.get("rel") == "next_link"), None)
 
 
 def commit(product_id: int, submission_id: int) -> Call[None]:

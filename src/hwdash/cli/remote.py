@@ -1,0 +1,88 @@
+"""What the client commands share: the connection, errors as exit codes, the steps of a workflow as they pass."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from hwdash.cli.connection import Connection, load_connection
+from hwdash.cli.output import Exit, Refused, say
+from hwdash.sdk.auth import ClientSecret
+from hwdash.sdk.client import HardwareClient
+from hwdash.sdk.errors import ApiError, AuthenticationError, SdkError, TransportError
+from hwdash.vocabulary import SUBMISSION_STEPS
+from hwdash.wire.submission import Submission
+
+
+def client_of(connection: Connection) -> HardwareClient:
+    """A client of the service that a connection names."""
+    credentials = ClientSecret(
+        connection.authority, connection.tenant_id, connection.client_id, connection.client_secret
+    )
+    return HardwareClient(connection.url, credentials, verify=connection.ca or True)
+
+
+@contextmanager
+def connected(profile: str | None) -> Iterator[HardwareClient]:
+    """A client for the profile; what the service refuses ends the command with its exit code."""
+    try:
+        with client_of(load_connection(profile)) as client:
+            yield client
+    except AuthenticationError as error:
+        raise Refused(str(error), Exit.UNAUTHORISED) from error
+    except TransportError as error:
+        raise Refused(str(error), Exit.UNREACHABLE) from error
+    except SdkError as error:
+        raise Refused(str(error)) from error
+    except OSError as error:
+        raise Refused(f"{error.filename}: {error.strerror}" if error.filename else str(error)) from error
+
+
+def commit(client: HardwareClient, product_id: int, submission_id: int) -> None:
+    """Commit; when the answer is lost, the submission itself tells whether it was taken."""
+    try:
+        client.commit(product_id, submission_id)
+    except (TransportError, ApiError):
+        if client.get_submission(product_id, submission_id).commit_status.casefold() == "commitpending":
+            raise
+
+
+def show_steps() -> Callable[[Submission], None]:
+    """A line for each step: as it was seen, or "passed" when it began and ended between two looks."""
+    steps = [str(step) for step in SUBMISSION_STEPS]
+    shown, last = 0, ""
+
+    def show(submission: Submission) -> None:
+        nonlocal shown, last
+        status = submission.workflow_status
+        if status is None or last == (now := f"{status.current_step} {status.state}"):
+            return
+        last = now
+        number = steps.index(status.current_step) + 1 if status.current_step in steps else shown
+        for between in range(shown + 1, number):
+            say(f"[{between}/{len(steps)}] {steps[between - 1]} passed")
+        say(f"[{number}/{len(steps)}] {now}")
+        shown = max(shown, number)
+
+    return show
+
+
+def print_object(document: Mapping[str, Any]) -> None:
+    """An object of the API for people, a property a line; links are left out."""
+    rows = dict(_lines("", {name: value for name, value in document.items() if name != "links"}))
+    width = max(map(len, rows), default=0)
+    for name, value in rows.items():
+        click.echo(f"{name:<{width}}  {value}")
+
+
+def _lines(path: str, value: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict):
+        for name, each in value.items():
+            yield from _lines(f"{path}.{name}" if path else name, each)
+    elif isinstance(value, list) and any(isinstance(each, dict) for each in value):
+        for number, each in enumerate(value):
+            yield from _lines(f"{path}[{number}]", each)
+    else:
+        text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+        yield path, "".join(each if each.isprintable() else " " for each in text)
