@@ -47,17 +47,17 @@ def demo(keep: Path | None) -> None:
     unsigned, package = folder / "sample-unsigned.cab", folder / "sample.cab"
     build_cabinet((sample,), unsigned)
     certificate, key = write_development_certificate(COMPANY, folder / "vendor")
-    _sign(unsigned, package, certificate, key)
+    sign_package(unsigned, package, certificate, key)
     say(f"2. A cabinet in the layout that attestation asks for, signed by the vendor {COMPANY}: {package}")
     data = folder / "service"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("HWDASH_")}
     environment["HWDASH_DATA"] = str(data)
     environment["XDG_STATE_HOME"] = str(folder / "state")
-    made = json.loads(_hwdash(["init", "--json", "--account", COMPANY], environment))
-    _hwdash(["admin", "certificate", "add", str(certificate)], environment)
+    made = json.loads(run_hwdash(["init", "--json", "--account", COMPANY], environment))
+    run_hwdash(["admin", "certificate", "add", str(certificate)], environment)
     say(f"3. A new service with an account, an application and a certificate authority of its own: {data}")
     signed = folder / "sample-signed.zip"
-    with _served(environment, folder / "service.log") as url:
+    with served(environment, folder / "service.log") as url:
         say(f"4. It is {url}; submitting over the Hardware dashboard API:")
         client = environment | {
             "HWDASH_URL": url,
@@ -67,7 +67,7 @@ def demo(keep: Path | None) -> None:
             "HWDASH_CA": made["caCertificate"],
         }
         wanted = [word for code in SIGNATURES for word in ("--signature", code)]
-        _hwdash(
+        run_hwdash(
             [
                 "submit",
                 str(package),
@@ -105,14 +105,15 @@ def sample_driver() -> Path:
     raise Refused("The sample driver is not installed with this hwdash: run the demo from a checkout.")
 
 
-def _sign(unsigned: Path, package: Path, certificate: Path, key: Path) -> None:
+def sign_package(unsigned: Path, package: Path, certificate: Path, key: Path) -> None:
+    """Sign a cabinet with a development certificate."""
     private = load_pem_private_key(key.read_bytes(), None)
     if not isinstance(private, RSAPrivateKey):
         raise TypeError("the development certificate has an RSA key")
     sign_file(unsigned, package, private, x509.load_pem_x509_certificates(certificate.read_bytes()))
 
 
-def _hwdash(arguments: list[str], environment: dict[str, str]) -> str:
+def run_hwdash(arguments: list[str], environment: dict[str, str]) -> str:
     """Run a command as a user would; its progress goes to the terminal, its answer is returned."""
     done = subprocess.run(  # noqa: S603 - our own command
         [sys.executable, "-m", "hwdash.cli.main", *arguments],
@@ -127,7 +128,7 @@ def _hwdash(arguments: list[str], environment: dict[str, str]) -> str:
 
 
 @contextmanager
-def _served(environment: dict[str, str], log: Path) -> Iterator[str]:
+def served(environment: dict[str, str], log: Path) -> Iterator[str]:
     """The service on a free port, in a process of its own; yields its URL and stops it at the end."""
     with log.open("w") as out:
         service = subprocess.Popen(

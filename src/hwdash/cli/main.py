@@ -21,6 +21,11 @@ COMMANDS = {
     "cat": ("hwdash.cli.cat", "cat", "Show, verify and rebuild security catalogs."),
     "chid": ("hwdash.cli.chid", "chid", "Compute the hardware IDs of a computer (CHIDs)."),
     "sandbox": ("hwdash.cli.sandbox", "sandbox", "Rehearse: scenarios, a movable clock, every request on show."),
+    "conformance": (
+        "hwdash.cli.conformance",
+        "conformance",
+        "Compare a service with the API's contract, row by row.",
+    ),
     "admin": ("hwdash.cli.admin", "admin", "Administer the service: accounts, applications, people, certificates."),
 }
 

@@ -1,0 +1,32 @@
+"""Every row, in the order in which they run. A new family of rows is a file here and a line below."""
+
+from hwdash.conformance.rows import (
+    access,
+    blobs,
+    checklist,
+    enumerations,
+    errors,
+    labels,
+    leniency,
+    observed,
+    paths,
+    preproduction,
+    register,
+    routes,
+)
+
+ROWS = (
+    *routes.ROWS,
+    *preproduction.ROWS,
+    *labels.ROWS,
+    *access.ROWS,
+    *errors.ROWS,
+    *register.ROWS,
+    *checklist.ROWS,
+    *observed.ROWS,
+    *enumerations.ROWS,
+    *blobs.ROWS,
+    *leniency.ROWS,
+    *paths.ROWS,
+)
+"""All rows."""

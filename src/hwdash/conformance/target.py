@@ -1,0 +1,39 @@
+"""What the suite is pointed at, and what it was given to try with."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """An application that may call the API."""
+
+    tenant_id: str
+    client_id: str
+    client_secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A service, and what its rows may use. What is None makes the rows that need it not applicable."""
+
+    url: str
+    """The origin of the API, without a slash at the end."""
+    authority: str
+    """Where the token endpoint is."""
+    application: Application
+    second: Application | None = None
+    """An application of another account."""
+    reader: Application | None = None
+    """An application of the same account that may read and not submit."""
+    package: Path | None = None
+    """A signed driver package that the account may submit for attestation."""
+    stranger: Path | None = None
+    """The same, signed by a certificate that the account has not registered."""
+    signature: str = "WINDOWS_v100_X64_GE_FULL"
+    """The OS code that the package is submitted for."""
+    ca: str | None = None
+    """The certificate file of the TLS authority; None for the system's."""
+    poll_seconds: float = 1.0
+    timeout_seconds: float = 600.0
+    """How long a workflow may take."""
