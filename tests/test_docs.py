@@ -262,10 +262,11 @@ def test_every_error_code_is_listed_with_its_status() -> None:
 
 def test_every_number_of_the_token_endpoint_is_listed() -> None:
     raised = set()
-    for name in ("oauth2.py", "assertions.py"):
+    for name in ("oauth2.py", "assertions.py", "token_requests.py", "device_code.py"):
         for node in ast.walk(ast.parse((SOURCE / "server" / name).read_text())):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and "Re" in node.func.id:
-                numbers = [each.value for each in node.args if isinstance(each, ast.Constant)]
+            is_call = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and "Re" in node.func.id
+            if is_call or (isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "_REFUSED"):
+                numbers = [each.value for each in ast.walk(node) if isinstance(each, ast.Constant)]
                 raised |= {number for number in numbers if isinstance(number, int) and number > 10_000}
     listed = {int(row[0].removeprefix("AADSTS")) for row in rows(sections(REFERENCE / "api.md")["Tokens"])}
     assert len(raised) > 5

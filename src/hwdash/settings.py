@@ -9,8 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 DEFAULT_PORT = 8443
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 DEFAULT_URL = f"https://localhost:{DEFAULT_PORT}"
 
 
@@ -43,6 +45,13 @@ class Settings:
     signature_url: str = ""
     """The URL that signatures name for more information; empty: none."""
 
+    entra_issuers: str = ""
+    """Issuers whose tokens are accepted beside the service's own, separated by blanks; {tenantid} stands for tid."""
+    entra_keys: str = ""
+    """Where their keys are: the URL of a JSON Web Key Set, or a file of one."""
+    entra_audience: str = "https://manage.devcenter.microsoft.com"
+    """What their tokens must be for."""
+
     @property
     def database(self) -> str:
         """The SQLAlchemy URL of the database."""
@@ -57,7 +66,28 @@ def load_settings(data: Path | None = None, environment: Mapping[str, str] = os.
     for name in names:
         if (variable := f"HWDASH_{name.upper()}") in environment:
             values[name] = environment[variable]
-    return Settings(data=folder, **{name: _checked(name, value) for name, value in values.items()})
+    settings = Settings(data=folder, **{name: _checked(name, value) for name, value in values.items()})
+    _check_entra(settings)
+    return settings
+
+
+def _check_entra(settings: Settings) -> None:
+    if bool(settings.entra_issuers.strip()) != bool(settings.entra_keys):
+        raise SettingsError("entra_issuers and entra_keys belong together: set both, or neither")
+    for issuer in settings.entra_issuers.split():
+        if not _is_safe(issuer):
+            raise SettingsError(f"entra_issuers must begin with https://, not {issuer!r}")
+    if "://" in settings.entra_keys and not _is_safe(settings.entra_keys):
+        raise SettingsError(f"entra_keys must begin with https://, or be a file, not {settings.entra_keys!r}")
+
+
+def _is_safe(url: str) -> bool:
+    """Whether nobody on the way can change what it leads to."""
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and (parts.scheme == "https" or parts.hostname in LOOPBACK)
+    except ValueError:
+        return False
 
 
 def _from_file(file: Path, names: list[str]) -> dict[str, Any]:

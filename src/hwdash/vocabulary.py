@@ -344,3 +344,7 @@ def product_type(text: str) -> str | None:
 def release(token: str) -> str | None:
     """The canonical spelling of a floor or ceiling given in any case, or None. Order: its index in ``RELEASES``."""
     return _RELEASES.get(token.casefold())
+
+
+COMMAND_LINE_CLIENT_ID = "5d1d41c5-2b9e-4f3a-8f0a-3c2b7f6a9e10"
+"""The client to which people sign in: public, known in every tenant, as Azure's command line is to Entra."""

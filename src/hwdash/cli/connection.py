@@ -11,7 +11,9 @@ from typing import Any, TypeVar
 
 import click
 
+from hwdash.cli.kept_sign_ins import KeptSignIns
 from hwdash.cli.output import Exit, refuse
+from hwdash.sdk.auth import ClientSecret, Credentials, SignedIn
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -28,7 +30,7 @@ _VARIABLES = {
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """Where the service is and who asks."""
+    """Where the service is and who asks: an application, or without a secret the person who is signed in."""
 
     url: str
     authority: str
@@ -37,6 +39,16 @@ class Connection:
     client_secret: str = field(repr=False)
     ca: str | None
 
+    @property
+    def credentials(self) -> Credentials:
+        """Where tokens come from."""
+        if self.client_secret:
+            return ClientSecret(self.authority, self.tenant_id, self.client_id, self.client_secret)
+        kept = KeptSignIns.of()
+        return SignedIn(
+            self.authority, self.tenant_id, lambda renew: kept.exchange(self.authority, self.tenant_id, renew)
+        )
+
 
 def config_file(environment: Mapping[str, str] = os.environ) -> Path:
     """The file of the client's profiles."""
@@ -44,8 +56,13 @@ def config_file(environment: Mapping[str, str] = os.environ) -> Path:
     return Path(base) / "hwdash" / "config.toml"
 
 
-def load_connection(profile: str | None, environment: Mapping[str, str] = os.environ) -> Connection:
-    """The connection of a profile, or of the environment. What is missing is named, with where to put it."""
+def load_connection(
+    profile: str | None, environment: Mapping[str, str] = os.environ, *, needs_caller: bool = True
+) -> Connection:
+    """The connection of a profile, or of the environment. What is missing is named, with where to put it.
+
+    Without a client secret a person who has signed in calls (``hwdash login``), or, where no caller is needed, nobody.
+    """
     profile = profile or environment.get("HWDASH_PROFILE")
     values: dict[str, str] = {}
     if profile is not None:
@@ -63,22 +80,30 @@ def load_connection(profile: str | None, environment: Mapping[str, str] = os.env
     for name, variable in _VARIABLES.items():
         if environment.get(variable):
             values.setdefault(name, environment[variable])
-    missing = [name for name in ("url", "tenant_id", "client_id", "client_secret") if not values.get(name)]
+    authority = values.get("authority", values.get("url", "")).rstrip("/")
+    needed = ["url", "tenant_id"]
+    if needs_caller and not values.get("client_secret"):
+        is_signed_in = KeptSignIns.of(environment).has(authority, values.get("tenant_id", ""))
+        needed += [] if is_signed_in else ["client_id", "client_secret"]
+    elif needs_caller:
+        needed.append("client_id")
+    missing = [name for name in needed if not values.get(name)]
     if missing:
         refuse(
             "Not told which service to talk to: set "
             + ", ".join(_VARIABLES[name] for name in missing)
-            + f", or write a profile into {config_file(environment)} and name it with --profile.",
+            + f", or write a profile into {config_file(environment)} and name it with --profile."
+            + (" A person signs in with hwdash login instead of a client id and secret." if needs_caller else ""),
             Exit.USAGE,
         )
     if not values["url"].startswith(("https://", "http://")):
         refuse(f"The service's URL must begin with https://, not {values['url']!r}.", Exit.USAGE)
     return Connection(
         url=values["url"].rstrip("/"),
-        authority=values.get("authority", values["url"]).rstrip("/"),
+        authority=authority,
         tenant_id=values["tenant_id"],
-        client_id=values["client_id"],
-        client_secret=values["client_secret"],
+        client_id=values.get("client_id", ""),
+        client_secret=values.get("client_secret", ""),
         ca=values.get("ca") or None,
     )
 

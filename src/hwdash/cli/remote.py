@@ -8,7 +8,6 @@ import click
 
 from hwdash.cli.connection import Connection, load_connection
 from hwdash.cli.output import Exit, Refused, say
-from hwdash.sdk.auth import ClientSecret
 from hwdash.sdk.client import HardwareClient
 from hwdash.sdk.errors import ApiError, AuthenticationError, SdkError, TransportError
 from hwdash.vocabulary import SUBMISSION_STEPS
@@ -17,10 +16,7 @@ from hwdash.wire.submission import Submission
 
 def client_of(connection: Connection) -> HardwareClient:
     """A client of the service that a connection names."""
-    credentials = ClientSecret(
-        connection.authority, connection.tenant_id, connection.client_id, connection.client_secret
-    )
-    return HardwareClient(connection.url, credentials, verify=connection.ca or True)
+    return HardwareClient(connection.url, connection.credentials, verify=connection.ca or True)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar
 import httpx
 
 from hwdash.sdk import requests, transfer
-from hwdash.sdk.auth import ClientSecret
+from hwdash.sdk.auth import Credentials
 from hwdash.sdk.errors import SdkError, SubmissionFailed, TransportError
 from hwdash.wire.audience import Audience
 from hwdash.wire.product import Product
@@ -35,7 +35,7 @@ class HardwareClient:
     def __init__(
         self,
         url: str,
-        credentials: ClientSecret,
+        credentials: Credentials,
         *,
         verify: str | bool = True,
         timeout: float = 60.0,
@@ -43,7 +43,7 @@ class HardwareClient:
     ) -> None:
         self._url = url.rstrip("/")
         self._credentials = credentials
-        self._http = httpx.Client(verify=_trust(verify), timeout=timeout, transport=transport)
+        self._http = httpx.Client(verify=trust(verify), timeout=timeout, transport=transport)
 
     def __enter__(self) -> Self:
         return self
@@ -200,7 +200,8 @@ def _origin(url: str) -> tuple[str, str, int | None]:
     return parts.scheme, parts.host, parts.port
 
 
-def _trust(verify: str | bool) -> ssl.SSLContext | bool:
+def trust(verify: str | bool) -> ssl.SSLContext | bool:
+    """What a connection trusts: the CA certificates of a file, or the system's."""
     return ssl.create_default_context(cafile=verify) if isinstance(verify, str) else verify
 
 

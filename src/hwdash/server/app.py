@@ -21,6 +21,7 @@ from hwdash.pipeline.submission import SUBMISSION, SubmissionWorkflow
 from hwdash.pipeline.work import Resources
 from hwdash.server.api.routes import ROUTES
 from hwdash.server.blobs import BlobEndpoint
+from hwdash.server.entra import EntraTokens, KeysBeforeRequests
 from hwdash.server.errors import HttpProblem, Refused, domain_answer, problem_answer
 from hwdash.server.expiry import warn_of_expiry
 from hwdash.server.frame import JSON, Frame, no_resource
@@ -80,13 +81,14 @@ def create_service(
     workflow = SubmissionWorkflow(database, Resources(settings=settings, blobs=blobs, signer=signer, clock=clock))
     workflows = WorkflowQueue(database)
     engine = Engine(database, {SUBMISSION: workflow})
+    entra = EntraTokens.of(settings, clock)
     service = Service(
         settings=settings,
         public_url=url,
         database=database,
         blobs=blobs,
         sas=SasSigner([keys.sas], url, clock),
-        tokens=TokenIssuer(keys.token, login_url or url, clock),
+        tokens=TokenIssuer(keys.token, login_url or url, clock, foreign=entra.verify if entra else None),
         workflows=workflows,
         clock=clock,
     )
@@ -112,10 +114,10 @@ def create_service(
         signer.close()
         database.close()
 
-    return Running(_application(service, lifespan), service, workflow)
+    return Running(_application(service, lifespan, entra), service, workflow)
 
 
-def _application(service: Service, lifespan: object) -> ASGIApp:
+def _application(service: Service, lifespan: object, entra: EntraTokens | None) -> ASGIApp:
     """The frame around the table of routes; the token endpoints and what else there is stand behind it."""
     app = FastAPI(
         title="hwdash",
@@ -126,7 +128,7 @@ def _application(service: Service, lifespan: object) -> ASGIApp:
         docs_url=None,
         redoc_url=None,
     )
-    app.include_router(oauth2_routes(service.tokens, service.database.read, service.clock))
+    app.include_router(oauth2_routes(service.tokens, service.database, service.clock))
 
     @app.get("/healthz", include_in_schema=False)
     async def health() -> Response:
@@ -153,7 +155,10 @@ def _application(service: Service, lifespan: object) -> ASGIApp:
         return await service.database.read(is_open_for_upload, key)
 
     blobs = BlobEndpoint(service.blobs, service.sas, may_write=may_write, clock=service.clock)
-    return _Front(Frame(service, ROUTES, app), blobs)
+    frame: ASGIApp = Frame(service, ROUTES, app)
+    if entra is not None:
+        frame = KeysBeforeRequests(frame, entra)
+    return _Front(frame, blobs)
 
 
 def _response(refused: Refused) -> Response:

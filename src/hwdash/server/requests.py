@@ -45,7 +45,7 @@ def authenticate(service: Service, headers: Mapping[str, str]) -> Identity:
         verified = service.tokens.verify(bearer(headers))
     except TokenRejected as error:
         raise unauthenticated(f"The access token was refused: {error}") from error
-    return verified.client_id, verified.tenant_id
+    return verified.principal, verified.tenant_id
 
 
 def authorize(connection: sa.Connection, identity: Identity, roles: Collection[Role]) -> Caller:

@@ -8,29 +8,6 @@ from hwdash.domain.access import Principal
 from hwdash.storage.tables import accounts, agreements, applications, signed_agreements, users
 
 
-def find_principal(connection: sa.Connection, identity: str, tenant_id: str) -> Principal | None:
-    """The application of this client id, or else the user of this id, in that tenant."""
-    for table, statement in _PRINCIPALS:
-        row = connection.execute(statement, {"identity": identity, "tenant_id": tenant_id}).one_or_none()
-        if row is not None:
-            return Principal(
-                id=identity,
-                account_id=row.account_id,
-                is_person=table is users,
-                is_disabled=row.is_disabled,
-                roles=tuple(row.roles),
-                account_status=row.status,
-                unsigned=unsigned_agreements(connection, row.account_id) if row.unsigned else (),
-            )
-    return None
-
-
-def unsigned_agreements(connection: sa.Connection, account_id: int) -> list[str]:
-    """The published agreements that an account has not signed in their version, "NAME VERSION" each."""
-    statement = sa.select(agreements).where(_not_signed(sa.literal(account_id))).order_by(agreements.c.name)
-    return [f"{row.name} {row.version}" for row in connection.execute(statement)]
-
-
 def _unsigned_count() -> sa.Label[int]:
     counted = sa.select(sa.func.count()).select_from(agreements).where(_not_signed(accounts.c.id))
     return counted.correlate(accounts).scalar_subquery().label("unsigned")
@@ -57,3 +34,39 @@ def _principal(table: sa.Table, key: sa.ColumnElement[str]) -> sa.Select[Any]:
 _PRINCIPALS = tuple(
     (table, _principal(table, key)) for table, key in ((applications, applications.c.client_id), (users, users.c.id))
 )
+
+
+def _statement(table: sa.Table, key: sa.ColumnElement[str]) -> sa.Select[Any]:
+    return (
+        sa.select(table.c.account_id, table.c.is_disabled, table.c.roles, accounts.c.status, _unsigned_count())
+        .join(accounts, accounts.c.id == table.c.account_id)
+        .where(key == sa.bindparam("identity"), accounts.c.tenant_id == sa.bindparam("tenant_id"))
+    )
+
+
+# Built once: they are part of every request.
+_APPLICATION = _statement(applications, applications.c.client_id)
+_USER = _statement(users, users.c.id)
+
+
+def find_principal(connection: sa.Connection, identity: str, tenant_id: str) -> Principal | None:
+    """The application of this client id, or else the user of this id, in that tenant."""
+    for statement in (_APPLICATION, _USER):
+        row = connection.execute(statement, {"identity": identity, "tenant_id": tenant_id}).one_or_none()
+        if row is not None:
+            return Principal(
+                id=identity,
+                account_id=row.account_id,
+                is_person=statement is _USER,
+                is_disabled=row.is_disabled,
+                roles=tuple(row.roles),
+                account_status=row.status,
+                unsigned=unsigned_agreements(connection, row.account_id) if row.unsigned else (),
+            )
+    return None
+
+
+def unsigned_agreements(connection: sa.Connection, account_id: int) -> list[str]:
+    """The published agreements that an account has not signed in their version, "NAME VERSION" each."""
+    statement = sa.select(agreements).where(_not_signed(sa.literal(account_id))).order_by(agreements.c.name)
+    return [f"{row.name} {row.version}" for row in connection.execute(statement)]

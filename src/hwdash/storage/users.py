@@ -37,10 +37,6 @@ class User:
     locked_until: datetime | None
     created_at: datetime
 
-    def is_locked(self, now: datetime) -> bool:
-        """Too many sign-ins failed a short while ago."""
-        return self.locked_until is not None and now < self.locked_until
-
 
 @dataclass(frozen=True, slots=True)
 class NewUser:
@@ -129,16 +125,21 @@ def remove_user(connection: sa.Connection, user_id: str) -> None:
     connection.execute(users.delete().where(users.c.id == user_id))
 
 
-def count_attempt(connection: sa.Connection, person: User, now: datetime) -> None:
-    """Count a sign-in before its password is looked at, so that many at once are no way round the count.
+def count_attempt(connection: sa.Connection, user_id: str, now: datetime) -> bool:
+    """Count a sign-in before its password is looked at; False while the person is locked.
 
     From the fifth on each locks the person for twice as long, up to a quarter of an hour. ``note_success`` forgets it.
+    Of many at once no more than these get through: the database counts, one after the other.
     """
-    failures = person.failures + 1
-    locked = None
+    unlocked = users.c.locked_until.is_(None) | (users.c.locked_until <= now)
+    counting = users.update().where(users.c.id == user_id, unlocked).values(failures=users.c.failures + 1)
+    failures = connection.execute(counting.returning(users.c.failures)).scalar_one_or_none()
+    if failures is None:
+        return False
     if failures >= FREE_FAILURES:
-        locked = now + min(LONGEST_LOCK, FIRST_LOCK * 2 ** min(failures - FREE_FAILURES, 10))
-    _update(connection, person.id, failures=failures, locked_until=locked)
+        lock = min(LONGEST_LOCK, FIRST_LOCK * 2 ** min(failures - FREE_FAILURES, 10))
+        _update(connection, user_id, locked_until=now + lock)
+    return True
 
 
 def note_success(connection: sa.Connection, user_id: str) -> None:
