@@ -8,6 +8,8 @@ COMMANDS = {
     "run": ("hwdash.cli.sandbox_run", "run", "Run one command in a throwaway sandbox that it takes for Microsoft's."),
     "up": ("hwdash.cli.sandbox_up", "up", "Start a sandbox and print its credentials."),
     "down": ("hwdash.cli.sandbox_up", "down", "Stop a sandbox that runs."),
+    "dump": ("hwdash.cli.sandbox_state", "dump", "Write a sandbox's whole state into a file."),
+    "load": ("hwdash.cli.sandbox_state", "load", "Make a sandbox out of such a file."),
 }
 
 

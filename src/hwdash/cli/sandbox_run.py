@@ -10,8 +10,8 @@ import click
 from hwdash.cli.output import refuse
 from hwdash.cli.service_options import told_plainly
 from hwdash.sandbox.command import NOT_EXECUTABLE, NOT_FOUND, end_as, impersonating, run_to_its_end
+from hwdash.sandbox.instance import SandboxFailed
 from hwdash.sandbox.namespace import NoNamespaces, enter
-from hwdash.sandbox.running import SandboxFailed
 from hwdash.sandbox.throwaway import open_sandbox
 from hwdash.settings import Settings
 

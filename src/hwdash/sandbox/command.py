@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 
 from hwdash.sandbox.impersonation import client_environment, cover_the_machine
-from hwdash.sandbox.running import SandboxFailed
+from hwdash.sandbox.instance import SandboxFailed
 from hwdash.sandbox.separation import API_HOST
 from hwdash.server.setup import NewService
 
