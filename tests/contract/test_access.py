@@ -11,6 +11,12 @@ import httpx
 import pytest
 
 from hwdash.clock import system_clock
+from hwdash.conformance import target as conformance
+from hwdash.conformance.outcome import Result
+from hwdash.conformance.rows import ROWS
+from hwdash.conformance.stage import Stage
+from hwdash.conformance.suite import run
+from hwdash.conformance.target import Target
 from hwdash.domain.access import AccountStatus
 from hwdash.settings import load_settings
 from hwdash.storage import accounts, agreements, certificates, users
@@ -29,6 +35,7 @@ class Caller:
     database: Database
     account: Account
     application: Application
+    secret: str
     client: ApiClient
 
     @property
@@ -66,7 +73,7 @@ def caller(service: Served) -> Iterator[Caller]:
         ca = service.made.credentials["caCertificate"]
         client = ApiClient(service.url, ca, account.tenant_id, application.client_id, secret)
         with closing(client.http):
-            yield Caller(database, account, application, client)
+            yield Caller(database, account, application, secret, client)
 
 
 def test_with_everything_it_is_let_in(caller: Caller) -> None:
@@ -157,3 +164,19 @@ def test_a_commit_needs_a_valid_ev_certificate_and_burns_nothing_without(caller:
     with caller.database.writing() as connection:
         certificates.add_signing_certificate(connection, caller.account.id, vendor.chain[0], system_clock())
     assert caller.client.commit(submission).status_code == 202
+
+
+def test_the_conformance_suite_calls_no_row_a_failure_for_want_of_a_certificate(
+    caller: Caller, service: Served, tmp_path: Path
+) -> None:
+    target = Target(
+        service.url,
+        service.url,
+        conformance.Application(caller.account.tenant_id, caller.application.client_id, caller.secret),
+        stranger=signed_cabinet(tmp_path, new_vendor()),
+        ca=service.made.credentials["caCertificate"],
+    )
+    stage = Stage(target)
+    (found,) = run(stage, [row for row in ROWS if row.id == "observed-12-unregistered-certificate"])
+    stage.close()
+    assert (found.result, "EV certificate" in found.why) == (Result.NOT_APPLICABLE, True)

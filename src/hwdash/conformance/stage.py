@@ -298,6 +298,9 @@ class Stage:
             raise Mismatch(f"{shown(refused[0])}\nThe upload should be answered 201.")
         path = f"/products/{product.id}/submissions/{submission.id}"
         committed = self.caller.send("POST", f"{path}/commit", **plan.commit)
+        if committed.status_code == 403 and self.target.package is None:
+            # Whoever gives no package may have no certificate either, and then nothing is taken from the account.
+            raise NotApplicable("needs an account with a registered EV certificate: the commit was forbidden.")
         if not committed.is_success:
             raise Mismatch(f"{shown(committed)}\nThe commit should be taken.")
         workflow = Workflow(product, submission, uploaded, committed)
