@@ -200,7 +200,7 @@ def family_codes_as_they_came(request: Request, answer: Answer) -> None:
     put(answer, "selectedProductTypes", lambda value: {name[0].lower() + name[1:]: value[name] for name in value})
 
 
-@defect("enum-os-codes", "route-02-echo")
+@defect("enum-os-codes", "enum-os-codes-in-practice", "route-02-echo")
 def os_codes_in_upper_case(request: Request, answer: Answer) -> None:
     put(answer, "requestedSignatures", lambda value: [each.upper() for each in value])
 
@@ -646,6 +646,18 @@ def an_update_that_changes_nothing(request: Request, answer: Answer) -> None:
         put(answer, "name", lambda value: "as before")
 
 
+@defect("observed-23-both-spellings")
+def only_the_right_spelling(request: Request, answer: Answer) -> None:
+    if "sourcepubliherid" in request.path:
+        answer.status = 404
+
+
+@defect("register-49-metadata-of-ones-own", "route-10-create-publisher-metadata", revisits=("signed",))
+def metadata_for_receivers_only(request: Request, answer: Answer) -> None:
+    if request.path.endswith("createpublishermetadata") and answer.status == 202:
+        answer.status = 422
+
+
 @defect("error-updateUnauthorized-b-no-initial", "checklist-07-error-envelopes")
 def updates_refused_with_422(request: Request, answer: Answer) -> None:
     if request.method == "PATCH" and answer.status == 403:
@@ -672,7 +684,7 @@ def audiences_without_their_name(request: Request, answer: Answer) -> None:
         drop(answer, "name")
 
 
-@defect("route-11-list-labels")
+@defect("route-11-list-labels", "register-24-label-list-self")
 def labels_as_a_bare_array(request: Request, answer: Answer) -> None:
     if request.method == "GET" and request.path.endswith("/shippingLabels") and answer.status == 200:
         answer.json = []
@@ -681,6 +693,53 @@ def labels_as_a_bare_array(request: Request, answer: Answer) -> None:
 @defect("auth-13-get-label", "unknown-13-get-label", "owner-15-cancel-label", "unknown-10-create-publisher-metadata")
 def routes_of_labels_missing(request: Request, answer: Answer) -> None:
     if "shippingLabels" in request.path or "createpublisher" in request.path:
+        answer.status = 404
+
+
+# Preproduction
+
+
+@defect("observed-24-assets-bare-array", "route-19-preprod-assets", revisits=("preprod",))
+def assets_in_an_envelope(request: Request, answer: Answer) -> None:
+    if request.path.endswith("/assets"):
+        answer.json = {"value": answer.json, "links": []}
+
+
+@defect("route-17-preprod-upload", "route-18-preprod-status", revisits=())
+def signing_status_in_camel_case(request: Request, answer: Answer) -> None:
+    put(answer, "signingStatus", lambda value: value[:1].lower() + value[1:] if value != "Succeeded" else value)
+    drop(answer, "lastModified")
+
+
+@defect("route-17-preprod-created")
+def a_preprod_package_with_200(request: Request, answer: Answer) -> None:
+    if request.method == "PUT" and answer.status == 201:
+        answer.status = 200
+
+
+@defect("route-18-preprod-no-error")
+def an_error_before_anything_failed(request: Request, answer: Answer) -> None:
+    def change(found: dict[str, Any]) -> None:
+        if "signingStatus" in found:
+            found["error"] = {"message": "string"}
+
+    every_object(answer, change)
+
+
+@defect("preprod-content-hash", revisits=("preprod",))
+def a_hash_in_upper_case(request: Request, answer: Answer) -> None:
+    put(answer, "contentHash", str.upper)
+
+
+@defect("route-21-preprod-download", "preprod-content-hash", revisits=("preprod",))
+def a_cut_asset(request: Request, answer: Answer) -> None:
+    if request.path.endswith("/download"):
+        answer.body = answer.body[: len(answer.body) // 2]
+
+
+@defect("preprod-unknown", "auth-18-preprod-status", "auth-21-preprod-download")
+def routes_of_preproduction_missing(request: Request, answer: Answer) -> None:
+    if "/preprod/packages/" in request.path:
         answer.status = 404
 
 

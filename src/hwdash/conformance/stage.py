@@ -272,8 +272,12 @@ class Stage:
             )
         return workflow, submission
 
-    def adopt(self, name: str, workflow: Workflow) -> None:
-        """Take a workflow over that another stage has brought to its end, and look at it anew."""
+    def adopt(self, name: str, other: "Stage") -> None:
+        """Take over what another stage has brought to its end, and look at it anew."""
+        if name == "preprod":
+            self._kept[name] = other.preprod
+            return
+        workflow = other.begin(name)
         again = Workflow(workflow.product, workflow.submission, workflow.uploaded, workflow.committed)
         self._look(again)
         again.ended.set()
@@ -297,7 +301,8 @@ class Stage:
         if refused:
             raise Mismatch(f"{shown(refused[0])}\nThe upload should be answered 201.")
         path = f"/products/{product.id}/submissions/{submission.id}"
-        committed = self.caller.send("POST", f"{path}/commit", **plan.commit)
+        headers = {"MS-RequestId": request_id(), **plan.commit.get("headers", {})}
+        committed = self.caller.send("POST", f"{path}/commit", **{**plan.commit, "headers": headers})
         if committed.status_code == 403 and self.target.package is None:
             # Whoever gives no package may have no certificate either, and then nothing is taken from the account.
             raise NotApplicable("needs an account with a registered EV certificate: the commit was forbidden.")

@@ -134,6 +134,20 @@ def replayed_product(stage: Stage) -> None:
     expect.equal(object_of(again)["id"], stage.replayed.body["id"], "the id of the second answer")
 
 
+@ROWS.row("checklist-05-replayed-commit", Source.OURS, waits="failing")
+def replayed_commit(stage: Stage) -> None:
+    """5. A commit replayed with its MS-RequestId is taken again, or refused as a second one; it starts nothing."""
+    workflow, submission = stage.finished("failing")
+    headers = {"MS-RequestId": workflow.committed.request.headers["MS-RequestId"]}
+    answer = stage.caller.send("POST", f"{workflow.path}/commit", headers=headers)
+    if answer.status_code == 202:
+        expect.empty(answer, 202)
+    else:
+        expect.error(answer, 422, STATE, message=ONLY_PENDING)
+    after = object_of(stage.caller.send("GET", workflow.path))
+    expect.equal(after["workflowStatus"]["state"], submission["workflowStatus"]["state"], "state after the replay")
+
+
 @ROWS.row("checklist-06-patch-is-empty", Source.DOCUMENTED)
 def patch_is_empty(stage: Stage) -> None:
     """6. PATCH answers 204 without a body."""

@@ -17,6 +17,7 @@ ROWS = Rows()
 
 FAMILIES = [each.code for each in OS_FAMILIES if each.documented]
 OS_CODES = [each.code for each in OPERATING_SYSTEMS if each.documented]
+IN_PRACTICE = [each.code for each in OPERATING_SYSTEMS if not each.documented]
 HARNESSES = ["hlk", "hck", "attestation", "notset"]
 DEVICE_TYPES = ["internal", "external", "internalExternal", "notSet"]
 GUESTS = [str(each) for each in GuestOs]
@@ -65,7 +66,7 @@ def _product(stage: Stage, number: int) -> Made:
             "testHarness": HARNESSES[number % 4],
             "deviceType": DEVICE_TYPES[number % 4],
             "announcementDate": DATES[number][1],
-            "requestedSignatures": OS_CODES if number == 0 else [X64],
+            "requestedSignatures": {0: OS_CODES, 1: IN_PRACTICE}.get(number, [X64]),
             "selectedProductTypes": TYPES.get(number, {}),
         }
         if number < 4:
@@ -103,6 +104,12 @@ def os_families(stage: Stage) -> None:
 def os_codes(stage: Stage) -> None:
     """The 66 OS codes."""
     expect.equal(_product(stage, 0).body["requestedSignatures"], OS_CODES, "requestedSignatures")
+
+
+@ROWS.row("enum-os-codes-in-practice", Source.FIELD)
+def os_codes_in_practice(stage: Stage) -> None:
+    """The OS codes that clients send although no document lists them, such as WINDOWS_v100_X64_25H2_FULL."""
+    expect.equal(_product(stage, 1).body["requestedSignatures"], IN_PRACTICE, "requestedSignatures")
 
 
 @ROWS.row("enum-test-harness", Source.DOCUMENTED)

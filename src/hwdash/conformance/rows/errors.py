@@ -170,6 +170,14 @@ def immutable(stage: Stage) -> None:
     expect.error(answer, 422, INVALID)
 
 
+@ROWS.row("error-invalidInput-late-marketing-name", Source.DOCUMENTED)
+def late_marketing_name(stage: Stage) -> None:
+    """A new marketing name after the announcement date has passed: 422."""
+    _ = stage.pending
+    body = {"marketingNames": ["Contoso Mini", "Contoso Late"]}
+    expect.error(stage.caller.send("PATCH", f"/products/{stage.sample.id}", json=body), 422, INVALID)
+
+
 @ROWS.row("error-invalidInput-derived-attestation", Source.FIELD)
 def derived_attestation(stage: Stage) -> None:
     """A derived submission of an attestation product: 400."""

@@ -5,6 +5,7 @@
 from hwdash.conformance import expect, shapes
 from hwdash.conformance.outcome import Source
 from hwdash.conformance.row import Rows
+from hwdash.conformance.rows.access import UNKNOWN_LONG, UNKNOWN_PRODUCT
 from hwdash.conformance.stage import Stage
 
 ROWS = Rows()
@@ -41,3 +42,13 @@ def label_too_early(stage: Stage) -> None:
     }
     answer = stage.caller.send("POST", f"{stage.pending_path}/shippingLabels", json=body)
     expect.error(answer, 422, "requestInvalidForCurrentState")
+
+
+@ROWS.row("observed-23-both-spellings", Source.CLIENTS)
+def both_spellings(stage: Stage) -> None:
+    """The look-up of a partner's ids: in the service's own misspelling, and in the right one."""
+    rest = f"1/sourceproductid/{UNKNOWN_PRODUCT}/sourcesubmissionid/{UNKNOWN_LONG}"
+    for word in ("sourcepubliherid", "sourcepublisherid"):
+        # Without a token: what it answers with one depends on partners that a suite has not.
+        path = f"/products/relationships/{word}/{rest}"
+        expect.flat_error(stage.caller.send("GET", path, authorization=None), 401)

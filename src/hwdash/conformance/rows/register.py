@@ -168,6 +168,13 @@ def error_report(stage: Stage) -> None:
     expect.true(report == "absent" or is_absolute(report), f"errorReport is {report!r}.")
 
 
+@ROWS.row("register-24-label-list-self", Source.DOCUMENTED)
+def label_list_self(stage: Stage) -> None:
+    """The list of labels links to itself, not to the products."""
+    path = f"{stage.pending_path}/shippingLabels"
+    expect.link(_read(stage, path), 0, "self", "GET", path)
+
+
 @ROWS.row("register-25-product-list-links", Source.DOCUMENTED)
 def product_list_links(stage: Stage) -> None:
     """The list of products has links."""
@@ -221,6 +228,14 @@ def report_path(stage: Stage) -> None:
 def shared_product_id(stage: Stage) -> None:
     """sharedProductId has 19 digits."""
     expect.equal(len(str(stage.sample.body["sharedProductId"])), 19, "the number of its digits")
+
+
+@ROWS.row("register-49-metadata-of-ones-own", Source.CLIENTS, waits="signed")
+def metadata_of_ones_own(stage: Stage) -> None:
+    """createpublishermetadata is taken from the author too, and again."""
+    workflow, _ = stage.succeeded("signed")
+    for _ in range(2):
+        expect.empty(stage.caller.send("POST", f"{workflow.path}/createpublishermetadata", json={}), 202)
 
 
 @ROWS.row("register-53-product-id", Source.DOCUMENTED)
