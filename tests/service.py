@@ -109,10 +109,10 @@ class Made:
         return Path(self.credentials["rootCertificate"])
 
 
-def make_service(folder: Path, **settings: str) -> Made:
+def make_service(folder: Path, *options: str, **settings: str) -> Made:
     data = folder / "service"
     environment = clean_environment(HWDASH_DATA=str(data), XDG_STATE_HOME=str(folder / "state"), **settings)
-    credentials = json.loads(hwdash("init", "--json", environment=environment))
+    credentials = json.loads(hwdash("init", "--json", *options, environment=environment))
     vendor = new_vendor()
     certificate = vendor.write_certificate(folder)
     hwdash("admin", "certificate", "add", str(certificate), environment=environment)

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 DEFAULT_PORT = 8443
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 DEFAULT_URL = f"https://localhost:{DEFAULT_PORT}"
+STEP_TIMES = ("realistic", "none")
 
 
 class SettingsError(Exception):
@@ -44,6 +45,8 @@ class Settings:
     """Accept OS codes of releases that hwdash does not know yet, when they have the form of Windows 10's."""
     signature_url: str = ""
     """The URL that signatures name for more information; empty: none."""
+    sandbox_step_times: str = ""
+    """In a sandbox, how long the steps of a submission take by its clock: realistic, or none; empty: as it was made."""
 
     entra_issuers: str = ""
     """Issuers whose tokens are accepted beside the service's own, separated by blanks; {tenantid} stands for tid."""
@@ -119,4 +122,6 @@ def _checked(name: str, value: object) -> Any:
         value = value.rstrip("/")
         if not value.startswith(("https://", "http://")):
             raise SettingsError(f"public_url must begin with https:// or http://, not {value!r}")
+    if name == "sandbox_step_times" and value and value not in STEP_TIMES:
+        raise SettingsError(f"sandbox_step_times must be {' or '.join(STEP_TIMES)}, not {value!r}")
     return value

@@ -7,9 +7,10 @@ from typing import Any
 import click
 
 from hwdash.cli.connection import Connection, load_connection
-from hwdash.cli.output import Exit, Refused, say
+from hwdash.cli.output import Exit, Refused, progress_bar, say
 from hwdash.sdk.client import HardwareClient
 from hwdash.sdk.errors import ApiError, AuthenticationError, SdkError, TransportError
+from hwdash.sdk.transfer import Progress
 from hwdash.vocabulary import SUBMISSION_STEPS
 from hwdash.wire.submission import Submission
 
@@ -35,13 +36,21 @@ def connected(profile: str | None) -> Iterator[HardwareClient]:
         raise Refused(f"{error.filename}: {error.strerror}" if error.filename else str(error)) from error
 
 
-def commit(client: HardwareClient, product_id: int, submission_id: int) -> None:
-    """Commit; when the answer is lost, the submission itself tells whether it was taken."""
-    try:
-        client.commit(product_id, submission_id)
-    except (TransportError, ApiError):
-        if client.get_submission(product_id, submission_id).commit_status.casefold() == "commitpending":
-            raise
+def move(client: HardwareClient, submission: Submission, kind: str, transfer: Callable[[str, Progress], None]) -> None:
+    """Upload or download by a URL of the submission; one that is not good any more is asked for anew, once."""
+    for tries_left in (1, 0):
+        url = submission.download(kind)
+        if url is None:
+            raise SdkError(f"the service names no address of the {kind}")
+        try:
+            with progress_bar("upload" if kind == "initialPackage" else "download") as show:
+                transfer(url, show)
+        except ApiError as refusal:
+            if refusal.status != 403 or not tries_left:
+                raise
+            submission = client.get_submission(submission.product_id, submission.id)
+        else:
+            return
 
 
 def show_steps() -> Callable[[Submission], None]:

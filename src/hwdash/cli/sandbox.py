@@ -7,6 +7,9 @@ from hwdash.cli.lazy import LazyGroup
 COMMANDS = {
     "run": ("hwdash.cli.sandbox_run", "run", "Run one command in a throwaway sandbox that it takes for Microsoft's."),
     "up": ("hwdash.cli.sandbox_up", "up", "Start a sandbox and print its credentials."),
+    "scenario": ("hwdash.cli.sandbox_scenario", "scenario", "What goes wrong: set, list and clear scenarios."),
+    "clock": ("hwdash.cli.sandbox_clock", "clock", "What time it is: show, advance, freeze and resume the clock."),
+    "log": ("hwdash.cli.sandbox_log", "log", "What was asked and answered, and why."),
     "down": ("hwdash.cli.sandbox_up", "down", "Stop a sandbox that runs."),
     "dump": ("hwdash.cli.sandbox_state", "dump", "Write a sandbox's whole state into a file."),
     "load": ("hwdash.cli.sandbox_state", "load", "Make a sandbox out of such a file."),

@@ -11,8 +11,8 @@ from typing import Any
 import click
 
 from hwdash.cli.connection import Connection, load_connection, profile_option
-from hwdash.cli.output import Exit, Refused, print_json, progress_bar, refuse, say
-from hwdash.cli.remote import client_of, commit, show_steps
+from hwdash.cli.output import Exit, Refused, print_json, refuse, say
+from hwdash.cli.remote import client_of, move, show_steps
 from hwdash.sdk.client import HardwareClient
 from hwdash.sdk.errors import ApiError, AuthenticationError, SdkError, SubmissionFailed, TransportError
 from hwdash.wire.submission import Submission
@@ -89,11 +89,8 @@ def submit(
             submission = _run(
                 client, state, package, wanted, "initial" if product_id is None else "derived", poll, timeout
             )
-            url = submission.download("signedPackage")
-            assert url is not None  # noqa: S101 - wait() returns only with a signed package
             target.parent.mkdir(parents=True, exist_ok=True)
-            with progress_bar("download") as show:
-                client.download(url, target, show)
+            move(client, submission, "signedPackage", lambda url, show: client.download(url, target, show))
     except (SdkError, OSError) as error:
         if as_json:
             print_json(_document(state, *_outcome(error)))
@@ -166,12 +163,8 @@ def _run(
     assert submission_id is not None  # noqa: S101 - just stored
     submission = client.get_submission(product_id, submission_id)
     if submission.commit_status.casefold() == "commitpending":
-        url = submission.download("initialPackage")
-        if url is None:
-            raise SdkError("the service named no place to upload to")
-        with progress_bar("upload") as show:
-            client.upload(url, package, show)
-        commit(client, product_id, submission_id)
+        move(client, submission, "initialPackage", lambda url, show: client.upload(url, package, show))
+        client.commit(product_id, submission_id)
         say("committed")
     return client.wait(product_id, submission_id, poll_seconds=poll, timeout_seconds=timeout, progress=show_steps())
 

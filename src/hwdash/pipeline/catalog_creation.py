@@ -40,6 +40,7 @@ def run(work: Work) -> Done:
     prepared = work.results["preparation"]
     folder = work.fresh_folder("catalogs")
     named = os_attribute(work.attributes["requestedSignatures"])
+    when = work.resources.signing_clock()
     catalogs: list[dict[str, Any]] = []
     for bundle in prepared["bundles"]:
         members = [
@@ -56,7 +57,7 @@ def run(work: Work) -> Done:
         for name in bundle["catalogs"]:
             list_id = secrets.token_bytes(16)
             trust_list = certificate_trust_list(
-                members, list_id=list_id, when=work.now, attributes=_attributes(work, bundle)
+                members, list_id=list_id, when=when, attributes=_attributes(work, bundle)
             )
             stored = f"{len(catalogs)}.ctl"
             (folder / stored).write_bytes(trust_list)
@@ -69,7 +70,7 @@ def run(work: Work) -> Done:
                     "members": len(members),
                 }
             )
-    return Done({"folder": folder.name, "when": work.now.isoformat(), "catalogs": catalogs})
+    return Done({"folder": folder.name, "when": when.isoformat(), "catalogs": catalogs})
 
 
 def _attributes(work: Work, bundle: dict[str, Any]) -> list[tuple[str, str]]:

@@ -101,7 +101,7 @@ def _first_begun(work: Work, folder: Path) -> datetime:
     """The time of this run, or of the first one that came so far: a file in the workspace keeps it."""
     kept, own = work.workspace / "signing-begun", folder / "when"
     with own.open("w") as stream:
-        stream.write(work.now.isoformat())
+        stream.write(work.resources.signing_clock().isoformat())
         stream.flush()
         os.fsync(stream.fileno())  # the link must not outlive its content
     with suppress(FileExistsError):

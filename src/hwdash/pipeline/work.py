@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from hwdash.clock import Clock
+from hwdash.clock import Clock, system_clock
 from hwdash.drivers.errors import DriversError
 from hwdash.drivers.findings import Finding
 from hwdash.pipeline.child import ChildFailed, ChildLimits, run_in_child
@@ -38,6 +38,8 @@ class Resources:
     blobs: BlobStore
     signer: SignerProcess
     clock: Clock
+    signing_clock: Clock = system_clock
+    """The times that are signed: the machine's, also where a sandbox has moved ``clock``."""
 
     @property
     def workspaces(self) -> Path:

@@ -24,19 +24,22 @@ class Mark:
 
     made_at: str
     token_sha256: str
+    step_times: str
+    """How long steps take unless a setting says otherwise: realistic, or none."""
 
     def admits(self, token: str) -> bool:
         """Whether this is the sandbox's admin token."""
         return hmac.compare_digest(sha256(token.encode("utf-8", "surrogatepass")).hexdigest(), self.token_sha256)
 
 
-def make_mark(data: Path, now: datetime) -> str:
+def make_mark(data: Path, now: datetime, *, step_times: str = "realistic") -> str:
     """Make a new data folder a sandbox; its admin token, which is shown once. Raises SettingsError for an old one."""
     if (data / "keys").exists() or (data / "hwdash.db").exists():
         raise SettingsError(f"{data} holds a service already, and one is born a sandbox or never becomes one.")
     token = secrets.token_urlsafe(32)
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     document = {"madeAt": now.isoformat(), "tokenSha256": sha256(token.encode()).hexdigest()}
+    document["stepTimes"] = step_times
     write_atomically(data / MARK, json.dumps(document).encode(), mode=0o600)
     return token
 
@@ -46,8 +49,9 @@ def mark_of(data: Path) -> Mark | None:
     file = data / MARK
     try:
         document = json.loads(file.read_bytes())
-        return Mark(str(document["madeAt"]), str(document["tokenSha256"]))
+        times = document.get("stepTimes", "realistic")
+        return Mark(str(document["madeAt"]), str(document["tokenSha256"]), str(times))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise SettingsError(f"{file} is not the mark of a sandbox ({error!r}): make a new sandbox.") from error

@@ -38,13 +38,14 @@ def make_release(
 
 
 def make_sandbox(
-    settings: Settings, *, account_name: str, application_name: str, hosts: list[str]
+    settings: Settings, *, account_name: str, application_name: str, hosts: list[str], step_times: str = "realistic"
 ) -> tuple[NewService, str]:
     """Make a sandbox; what its first client needs and its admin token, which is shown once.
 
+    ``step_times``: realistic, or none.
     Raises SettingsError where there is a service already, and what make_service raises.
     """
-    token = make_mark(settings.data, system_clock())
+    token = make_mark(settings.data, system_clock(), step_times=step_times)
     made = make_service(
         settings,
         account_name=account_name,

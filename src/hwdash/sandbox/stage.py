@@ -2,12 +2,21 @@
 
 from starlette.types import ASGIApp
 
+from hwdash.sandbox.rehearsal import Rehearsal
 from hwdash.sandbox.requests import RequestLog, request_log
 from hwdash.server.app import create_service
 from hwdash.settings import Settings
 
 
 def create_sandbox(settings: Settings, *, public_url: str, login_url: str) -> ASGIApp:
-    """Put the sandbox together. Raises what create_service raises, and KeysError over release keys."""
-    running = create_service(settings, public_url=public_url, login_url=login_url, sandbox=True)
-    return RequestLog(running.app, request_log(settings.data))
+    """Put the sandbox together. Raises what create_service raises, KeysError over release keys, and SettingsError."""
+    rehearsal = Rehearsal(settings)
+    running = create_service(
+        settings,
+        public_url=public_url,
+        login_url=login_url,
+        sandbox=True,
+        clock=rehearsal.clock,
+        around=rehearsal.around,
+    )
+    return RequestLog(rehearsal.front(running.app), request_log(settings.data))

@@ -38,7 +38,9 @@ def open_sandbox(settings: Settings, certificates: Sequence[Path] = ()) -> Opene
         check_sandbox(settings)
         opened = Opened(_known(settings), "")
     else:
-        opened = Opened(*make_sandbox(settings, account_name=ACCOUNT, application_name=APPLICATION, hosts=[]))
+        # Who starts one for a test does not want to wait for it.
+        made = make_sandbox(settings, account_name=ACCOUNT, application_name=APPLICATION, hosts=[], step_times="none")
+        opened = Opened(*made)
     database = Database(settings.database)
     try:
         with database.writing() as connection:

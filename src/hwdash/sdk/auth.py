@@ -13,6 +13,8 @@ from hwdash.vocabulary import COMMAND_LINE_CLIENT_ID
 AUDIENCE = "https://manage.devcenter.microsoft.com"
 # A token this close to its end is not used any more.
 MARGIN_SECONDS = 120
+TRIES = 4
+FIRST_PAUSE_SECONDS = 0.5
 
 _SCOPE = f"{AUDIENCE}/.default"
 _DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
@@ -41,6 +43,8 @@ class ClientSecret:
     tenant_id: str
     client_id: str
     client_secret: str = field(repr=False)
+    sleep: Callable[[float], None] = field(default=time.sleep, repr=False)
+    """What it waits by between its tries."""
     _token: str = field(default="", init=False, repr=False)
     _until: float = field(default=0.0, init=False, repr=False)
 
@@ -49,22 +53,29 @@ class ClientSecret:
         self._until = 0.0
 
     def token(self, http: httpx.Client) -> str:
-        """A token. Raises AuthenticationError and TransportError."""
-        if time.monotonic() < self._until:
-            return self._token
-        body = _token_answer(
-            http,
-            self.authority,
-            self.tenant_id,
-            {
-                "grant_type": "client_credentials",
-                "client_id": self.client_id,
-                "client_secret": self.client_secret,
-                "scope": _SCOPE,
-            },
-        )
-        self._token, self._until = body["access_token"], _end(body)
+        """A token. Raises AuthenticationError, and TransportError when the endpoint goes on failing."""
+        if time.monotonic() >= self._until:
+            body = self._fetched(http)
+            self._token, self._until = body["access_token"], _end(body)
         return self._token
+
+    def _fetched(self, http: httpx.Client) -> dict[str, Any]:
+        fields = {
+            "grant_type": "client_credentials",
+            "client_id": self.client_id,
+            "client_secret": self.client_secret,
+            "scope": _SCOPE,
+        }
+        pause = FIRST_PAUSE_SECONDS
+        for tries_left in reversed(range(TRIES)):
+            try:
+                return _token_answer(http, self.authority, self.tenant_id, fields)
+            except TransportError:
+                if not tries_left:
+                    raise
+                self.sleep(pause)
+                pause *= 2
+        raise AssertionError("unreachable")
 
 
 @dataclass(slots=True)
@@ -165,7 +176,7 @@ def _post(http: httpx.Client, url: str, fields: dict[str, str]) -> dict[str, Any
         answer = http.post(url, data=fields)
     except httpx.HTTPError as error:
         raise TransportError(f"{url}: {error}") from error
-    if answer.status_code >= 500:
+    if answer.status_code == 429 or answer.status_code >= 500:
         raise TransportError(f"{url} answered {answer.status_code}")
     try:
         body = answer.json()

@@ -12,7 +12,7 @@ import httpx
 
 from hwdash.sdk import requests, transfer
 from hwdash.sdk.auth import Credentials
-from hwdash.sdk.errors import SdkError, SubmissionFailed, TransportError
+from hwdash.sdk.errors import ApiError, SdkError, SubmissionFailed, TransportError
 from hwdash.wire.audience import Audience
 from hwdash.wire.product import Product
 from hwdash.wire.submission import Submission
@@ -29,7 +29,7 @@ class HardwareClient:
 
     ``url`` is the service's origin, ``verify`` the path of a CA certificate or True for the system's. Methods raise the
     errors of hwdash.sdk.errors. What can be repeated without harm is repeated when the connection breaks or the service
-    is busy.
+    is busy. ``sleep`` and ``now`` (seconds) are what it waits by.
     """
 
     def __init__(
@@ -40,7 +40,11 @@ class HardwareClient:
         verify: str | bool = True,
         timeout: float = 60.0,
         transport: httpx.BaseTransport | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._sleep = sleep
+        self._now = now
         self._url = url.rstrip("/")
         self._credentials = credentials
         self._http = httpx.Client(verify=trust(verify), timeout=timeout, transport=transport)
@@ -107,16 +111,36 @@ class HardwareClient:
         return requests.joined(pages)
 
     def commit(self, product_id: int, submission_id: int) -> None:
-        """Hand the uploaded package over."""
-        self._send(requests.commit(product_id, submission_id))
+        """Hand the uploaded package over.
+
+        A second commit is refused, so after an answer that says nothing (it was lost, or is a gateway's) the submission
+        itself is asked whether it was taken.
+        """
+        call, pause, in_doubt = requests.commit(product_id, submission_id), FIRST_PAUSE_SECONDS, False
+        for tries_left in reversed(range(TRIES)):
+            try:
+                self._send(call)
+            except (TransportError, ApiError) as error:
+                told = isinstance(error, ApiError) and error.status < 500
+                if told and not in_doubt:
+                    raise
+                in_doubt = True
+                if self.get_submission(product_id, submission_id).commit_status.casefold() != "commitpending":
+                    return
+                if not tries_left:
+                    raise
+                self._sleep(pause)
+                pause *= 2
+            else:
+                return
 
     def upload(self, url: str, package: Path, progress: transfer.Progress = transfer.silent) -> None:
         """Upload a package to the URL of its ``initialPackage`` download."""
-        transfer.upload(self._http, url, package, progress)
+        transfer.upload(self._http, url, package, progress, self._sleep)
 
     def download(self, url: str, target: Path, progress: transfer.Progress = transfer.silent) -> None:
         """Download to a file, which appears only when it is complete."""
-        transfer.download(self._http, url, target, progress)
+        transfer.download(self._http, url, target, progress, self._sleep)
 
     def wait(
         self,
@@ -130,7 +154,7 @@ class HardwareClient:
         """Wait until the workflow has ended well. Raises SubmissionFailed when it failed, TransportError when time is
         up.
         """
-        until = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+        until = None if timeout_seconds is None else self._now() + timeout_seconds
         while True:
             submission = self.get_submission(product_id, submission_id)
             progress(submission)
@@ -143,11 +167,11 @@ class HardwareClient:
                 )
             if submission.download("signedPackage") is not None:
                 return submission
-            if until is not None and time.monotonic() > until:
+            if until is not None and self._now() > until:
                 raise TransportError(
                     f"submission {submission_id} has not finished in {timeout_seconds:.0f} s; it goes on: wait again"
                 )
-            time.sleep(poll_seconds)
+            self._sleep(poll_seconds)
 
     def _all(self, call: Callable[[str | None], requests.Call[tuple[list[T], str | None]]]) -> Iterator[T]:
         page: str | None = None
@@ -182,7 +206,7 @@ class HardwareClient:
                 ):
                     return _read(call, answer)
                 pause = max(pause, _retry_after(answer))
-            time.sleep(min(pause, LONGEST_PAUSE_SECONDS))
+            self._sleep(min(pause, LONGEST_PAUSE_SECONDS))
             pause *= 2
         raise TransportError(f"{call.method} {url}: the service went on refusing")
 

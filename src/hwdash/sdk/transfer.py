@@ -15,6 +15,11 @@ BLOCK = 4 << 20
 PARALLEL = 4
 SINGLE_PUT = 4 << 20
 TRIES = 5
+FIRST_PAUSE_SECONDS = 0.5
+BUSY = (408, 429, 500, 502, 503, 504)
+
+Sleep = Callable[[float], None]
+"""Waits so many seconds."""
 
 Progress = Callable[[int, int], None]
 """Called with the bytes moved so far and the bytes in all."""
@@ -24,13 +29,14 @@ def silent(_done: int, _total: int) -> None:
     """Show nothing."""
 
 
-def upload(http: httpx.Client, url: str, package: Path, progress: Progress = silent) -> None:
+def upload(http: httpx.Client, url: str, package: Path, progress: Progress = silent, sleep: Sleep = time.sleep) -> None:
     """Put a file where the URL says: one Put Blob when it is small, else blocks and their list."""
     total = package.stat().st_size
     progress(0, total)
     with package.open("rb") as stream:
         if total <= SINGLE_PUT:
-            _put(http, url, stream.read(), {"x-ms-blob-type": "BlockBlob", "Content-Type": "application/octet-stream"})
+            headers = {"x-ms-blob-type": "BlockBlob", "Content-Type": "application/octet-stream"}
+            _put(http, url, stream.read(), headers, sleep)
             progress(total, total)
             return
         ids: list[str] = []
@@ -42,7 +48,7 @@ def upload(http: httpx.Client, url: str, package: Path, progress: Progress = sil
                     if block:
                         ids.append(base64.b64encode(f"{len(ids):08}".encode()).decode())
                         block_url = f"{url}&comp=block&blockid={_quoted(ids[-1])}"
-                        under_way[threads.submit(_put, http, block_url, block, {})] = len(block)
+                        under_way[threads.submit(_put, http, block_url, block, {}, sleep)] = len(block)
                     if not block or len(under_way) >= PARALLEL:
                         for ended in wait(under_way, return_when=FIRST_COMPLETED).done:
                             ended.result()
@@ -53,10 +59,12 @@ def upload(http: httpx.Client, url: str, package: Path, progress: Progress = sil
                 raise
     listed = "".join(f"<Latest>{each}</Latest>" for each in ids)
     body = f'<?xml version="1.0" encoding="utf-8"?><BlockList>{listed}</BlockList>'
-    _put(http, f"{url}&comp=blocklist", body.encode(), {"Content-Type": "application/xml"})
+    _put(http, f"{url}&comp=blocklist", body.encode(), {"Content-Type": "application/xml"}, sleep)
 
 
-def download(http: httpx.Client, url: str, target: Path, progress: Progress = silent) -> None:
+def download(
+    http: httpx.Client, url: str, target: Path, progress: Progress = silent, sleep: Sleep = time.sleep
+) -> None:
     """Get a file. It is written beside ``target`` and renamed when complete; a broken connection goes on where it
     broke.
     """
@@ -70,7 +78,10 @@ def download(http: httpx.Client, url: str, target: Path, progress: Progress = si
                     with http.stream("GET", url, headers=headers) as answer:
                         if answer.status_code not in (200, 206):
                             answer.read()
-                            _refused(answer, "download")
+                            if not tries_left or answer.status_code not in BUSY:
+                                _refused(answer, "download")
+                            sleep(FIRST_PAUSE_SECONDS)
+                            continue
                         if not done:
                             total, etag = int(answer.headers.get("Content-Length", "0")), answer.headers.get("ETag", "")
                         for chunk in answer.iter_bytes(1 << 20):
@@ -81,7 +92,7 @@ def download(http: httpx.Client, url: str, target: Path, progress: Progress = si
                 except httpx.HTTPError as error:
                     if not tries_left or not etag:
                         raise TransportError(f"download broke after {done} of {total} bytes: {error}") from error
-                    time.sleep(1.0)
+                    sleep(1.0)
             out.flush()
             os.fsync(out.fileno())
         part.replace(target)
@@ -89,9 +100,9 @@ def download(http: httpx.Client, url: str, target: Path, progress: Progress = si
         part.unlink(missing_ok=True)
 
 
-def _put(http: httpx.Client, url: str, body: bytes, headers: dict[str, str]) -> None:
+def _put(http: httpx.Client, url: str, body: bytes, headers: dict[str, str], sleep: Sleep) -> None:
     """Putting is repeatable: the same bytes under the same name."""
-    pause = 0.5
+    pause = FIRST_PAUSE_SECONDS
     for tries_left in reversed(range(TRIES)):
         try:
             answer = http.put(url, content=body, headers=headers)
@@ -101,9 +112,9 @@ def _put(http: httpx.Client, url: str, body: bytes, headers: dict[str, str]) -> 
         else:
             if answer.status_code == 201:
                 return
-            if answer.status_code < 500 or not tries_left:
+            if not tries_left or not (answer.status_code in BUSY or answer.status_code >= 500):
                 _refused(answer, "upload")
-        time.sleep(pause)
+        sleep(pause)
         pause *= 2
 
 

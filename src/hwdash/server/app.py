@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ from hwdash import __version__
 from hwdash.clock import Clock, system_clock
 from hwdash.domain.errors import Code, DomainError
 from hwdash.pipeline.child import check_isolation
-from hwdash.pipeline.engine import Engine, WorkflowQueue
+from hwdash.pipeline.engine import Engine, Runner, WorkflowQueue
 from hwdash.pipeline.scanning import check_rules
 from hwdash.pipeline.submission import SUBMISSION, SubmissionWorkflow
 from hwdash.pipeline.work import Resources
@@ -51,6 +51,10 @@ class Running:
     workflow: SubmissionWorkflow
 
 
+def _as_it_is(_service: Service, submissions: Runner) -> Runner:
+    return submissions
+
+
 def create_service(
     settings: Settings,
     *,
@@ -58,13 +62,14 @@ def create_service(
     login_url: str | None = None,
     sandbox: bool = False,
     clock: Clock = system_clock,
+    around: Callable[[Service, Runner], Runner] = _as_it_is,
 ) -> Running:
     """Put a service together over the data folder that ``hwdash init`` made.
 
     ``login_url`` is where the token endpoint is, when that is not ``public_url``. ``sandbox`` says which kind of
-    service the folder and the database must be of. Starts the signer's process and checks that package parsing can be
-    isolated. Workflows start with the application's lifespan. Raises IsolationUnavailable, ScannerUnavailable,
-    KeysError, WrongKind and SchemaMismatch.
+    service the folder and the database must be of; ``around`` may put something between the engine and the steps of
+    submissions. Starts the signer's process and checks that package parsing can be isolated. Workflows start with the
+    application's lifespan. Raises IsolationUnavailable, ScannerUnavailable, KeysError, WrongKind and SchemaMismatch.
     """
     check_isolation()
     if not settings.clamd:
@@ -80,7 +85,6 @@ def create_service(
     signer = SignerProcess.start(keys_folder(settings.data))
     workflow = SubmissionWorkflow(database, Resources(settings=settings, blobs=blobs, signer=signer, clock=clock))
     workflows = WorkflowQueue(database)
-    engine = Engine(database, {SUBMISSION: workflow})
     entra = EntraTokens.of(settings, clock)
     service = Service(
         settings=settings,
@@ -92,6 +96,7 @@ def create_service(
         workflows=workflows,
         clock=clock,
     )
+    engine = Engine(database, {SUBMISSION: around(service, workflow)})
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:

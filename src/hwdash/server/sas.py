@@ -59,16 +59,25 @@ class SasSigner:
         self._public_url = public_url.rstrip("/")
         self._clock = clock
 
-    def url(self, key: str, name: str, *, permissions: str, hours: float = 24, download_name: str | None = None) -> str:
+    def url(
+        self,
+        key: str,
+        name: str,
+        *,
+        permissions: str,
+        hours: float = 24,
+        download_name: str | None = None,
+        version: str = SAS_VERSION,
+    ) -> str:
         """The URL ``{public_url}/blobs/{key}/{name}?...`` for ``permissions`` ("rwl" to upload, "r" to download).
 
         ``name`` is one path segment that helps people and clients; ``download_name`` becomes the file name that a
-        browser saves under. The expiry is in whole seconds.
+        browser saves under; ``version`` is the ``sv`` that is shown. The expiry is in whole seconds.
         """
         if not _PERMISSIONS.match(permissions) or "/" in name:
             raise ValueError(f"permissions are of r, w, l and a name has no slash, not {permissions!r} and {name!r}")
         parameters = {
-            "sv": SAS_VERSION,
+            "sv": version,
             "se": (self._clock() + timedelta(hours=hours)).astimezone(UTC).strftime(_TIME),
             "sr": "b",
             "sp": permissions,

@@ -47,7 +47,7 @@ def made(tmp_path: Path, *, harness: str = "attestation", signatures: tuple[str,
         account_id=1,
         product_id=2,
         submission_id=3,
-        now=NOW,
+        resources=SimpleNamespace(signing_clock=lambda: NOW),
         fresh_folder=fresh_folder,
     )
     done = run(cast(Work, work))

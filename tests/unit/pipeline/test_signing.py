@@ -38,7 +38,13 @@ def work(tmp_path: Path, keys: KeyFolder) -> Work:
     data = tmp_path / "service"
     (data / "blobs").mkdir(parents=True)
     signer = cast("SignerProcess", LocalSigner(keys, lambda: NOW))
-    resources = Resources(Settings(data=data), BlobStore(data / "blobs"), signer, clock=lambda: NOW)
+    resources = Resources(
+        Settings(data=data),
+        BlobStore(data / "blobs"),
+        signer,
+        clock=lambda: NOW + timedelta(days=400),
+        signing_clock=lambda: NOW,
+    )
     (resources.workspaces / "7" / "catalogs").mkdir(parents=True)
     trust_list = der.sequence(der.sequence(der.oid("1.3.6.1.4.1.311.12.1.1")), der.octet_string(bytes(16)))
     (resources.workspaces / "7" / "catalogs" / "0.ctl").write_bytes(trust_list)
