@@ -27,6 +27,7 @@ from hwdash.clock import system_clock
 from hwdash.drivers.authenticode import sign_cabinet
 from hwdash.drivers.cab_writer import write_cabinet
 from hwdash.signing.authority import development_vendor_certificate
+from openapi_answers import check_answer
 
 ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "examples" / "sample-driver" / "hwdash_sample"
@@ -167,6 +168,8 @@ class ApiClient:
     def __init__(self, url: str, ca: str, tenant_id: str, client_id: str, client_secret: str) -> None:
         self.url = url
         self.http = httpx.Client(base_url=url, verify=ssl.create_default_context(cafile=ca), timeout=60)
+        # Whatever a test is about, each answer has to be as OpenAPI says.
+        self.http.event_hooks["response"].append(check_answer)
         answer = self.http.post(
             f"/{tenant_id}/oauth2/token",
             data={

@@ -43,6 +43,10 @@ class Settings:
     """The largest package that can be uploaded, in MB."""
     accept_new_os_codes: bool = False
     """Accept OS codes of releases that hwdash does not know yet, when they have the form of Windows 10's."""
+    requests_per_minute: int = 6000
+    """How many requests an application may send in a minute, in the long run, to one process of the service."""
+    request_burst: int = 3000
+    """How many requests an application may send at once."""
     signature_url: str = ""
     """The URL that signatures name for more information; empty: none."""
     sandbox_step_times: str = ""

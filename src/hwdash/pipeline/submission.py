@@ -7,7 +7,7 @@ and nothing else; the next run starts the step again. Two runs at once end in on
 
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -28,6 +28,7 @@ from hwdash.pipeline.report import publish_error_report
 from hwdash.pipeline.work import Done, Initial, Resources, StepFailed, Waiting, Work
 from hwdash.storage.certificates import signing_certificates_of
 from hwdash.storage.database import Database
+from hwdash.storage.product_search import remember_hardware_ids
 from hwdash.storage.submissions import (
     claim_step,
     end_step,
@@ -174,10 +175,23 @@ class SubmissionWorkflow:
                 files=files,
                 now=self._resources.clock(),
             )
+            if ended and changes["state"] == WorkflowState.COMPLETED:
+                remember_hardware_ids(connection, work.submission_id, hardware_ids(work.results["preparation"]))
         became = {WorkflowState.FAILED: "failed", WorkflowState.COMPLETED: "ended, and the submission with it"}
         outcome = became.get(changes["state"], "ended") if ended else "was taken over by another run"
         log.info("submission %d: %s %s", work.submission_id, step, outcome)
         return ended
+
+
+def hardware_ids(preparation: Mapping[str, Any]) -> set[str]:
+    """The hardware ids of the driver metadata (contract/api.md 3.13)."""
+    return {
+        pnp_id
+        for bundle in preparation["metadata"]["BundleInfoMap"].values()
+        for inf in bundle["InfInfoMap"].values()
+        for pnp_ids in inf["OSPnPInfoMap"].values()
+        for pnp_id in pnp_ids
+    }
 
 
 def _initial_of(connection: sa.Connection, derived: sa.Row[Any]) -> Initial | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -21,12 +22,15 @@ from hwdash.pipeline.submission import SUBMISSION, SubmissionWorkflow
 from hwdash.pipeline.work import Resources
 from hwdash.server.api.routes import ROUTES
 from hwdash.server.blobs import BlobEndpoint
+from hwdash.server.docs_page import PAGE_HEADERS, docs_page
 from hwdash.server.entra import EntraTokens, KeysBeforeRequests
 from hwdash.server.errors import HttpProblem, Refused, domain_answer, problem_answer
 from hwdash.server.expiry import warn_of_expiry
 from hwdash.server.frame import JSON, Frame, no_resource
 from hwdash.server.keys import ServiceKeys, keys_folder
 from hwdash.server.oauth2 import oauth2_routes
+from hwdash.server.openapi import openapi
+from hwdash.server.page_tokens import PageTokens
 from hwdash.server.sas import SasSigner
 from hwdash.server.service import Service
 from hwdash.server.tokens import TokenIssuer
@@ -93,6 +97,7 @@ def create_service(
         blobs=blobs,
         sas=SasSigner([keys.sas], url, clock),
         tokens=TokenIssuer(keys.token, login_url or url, clock, foreign=entra.verify if entra else None),
+        pages=PageTokens(keys.sas),
         workflows=workflows,
         clock=clock,
     )
@@ -155,6 +160,16 @@ def _application(service: Service, lifespan: object, entra: EntraTokens | None) 
     async def unexpected(request: Request, error: Exception) -> Response:
         log.error("request %s failed", request.scope.get("request_id"), exc_info=error)
         return _response(problem_answer(HttpProblem(500, "Internal server error")))
+
+    document = openapi(ROUTES, service.public_url)
+
+    @app.get("/openapi.json", include_in_schema=False)
+    async def described() -> Response:
+        return Response(to_json(document), media_type="application/json")
+
+    @app.get("/docs", include_in_schema=False)
+    async def page() -> Response:
+        return Response(docs_page(document), media_type="text/html", headers=PAGE_HEADERS)
 
     async def may_write(key: str) -> bool:
         return await service.database.read(is_open_for_upload, key)

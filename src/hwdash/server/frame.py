@@ -23,6 +23,7 @@ from hwdash.server.paths import RouteTree, canonical_path, identifier
 from hwdash.server.requests import Identity, authenticate, authorize, read_json, read_model
 from hwdash.server.route import NUMBERS, Exchange, FileAnswer, Route
 from hwdash.server.service import Service
+from hwdash.server.throttle import Throttle
 from hwdash.storage.creates import CreateKey, find_created, remember_created
 from hwdash.wire.base import WireModel
 
@@ -46,6 +47,8 @@ class Frame:
         self._service = service
         self._tree = RouteTree(routes)
         self._other = other
+        settings = service.settings
+        self._throttle = Throttle(settings.requests_per_minute, settings.request_burst, service.clock)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -83,6 +86,8 @@ class Frame:
     async def _run(self, route: Route, exchange: Exchange, parameters: Mapping[str, str], query: bytes) -> Any:
         service = self._service
         identity = authenticate(service, exchange.headers) if route.roles else None
+        if identity is not None:
+            self._throttle.take(identity[0])
         ids = [identifier(value, NUMBERS[name]) if name in NUMBERS else value for name, value in parameters.items()]
         if route.stream is not None and identity is not None and route.roles is not None:
             caller = await service.database.read(authorize, identity, route.roles)
@@ -90,12 +95,10 @@ class Frame:
         arguments: list[Any] = []
         if route.query is not None:
             arguments.append(read_model(route.query, _query(query)))
-        key = None
         if route.body is not None:
             wanted = read_model(route.body, await read_json(exchange.headers, exchange.body()), service.settings)
             arguments.append(wanted)
-            if route.again is not None:
-                key = _create_key(exchange.request_id, route, ids, wanted)
+        key = None if route.again is None else _create_key(exchange.request_id, route, ids, arguments)
         database = service.database
         run = database.write if route.writes else database.read_point if route.is_point else database.read
         try:
@@ -157,13 +160,14 @@ def _perform(
         if (made := find_created(connection, caller.client_id, key)) is not None:
             return route.again(connection, service, caller, *ids, made)
         raise
-    remember_created(connection, caller.client_id, key, document["id"], service.clock())
+    made = document["id"] if document else ids[-1]
+    remember_created(connection, caller.client_id, key, made, service.clock())
     return document
 
 
-def _create_key(request_id: str, route: Route, ids: Sequence[Any], wanted: WireModel) -> CreateKey:
+def _create_key(request_id: str, route: Route, ids: Sequence[Any], arguments: Sequence[WireModel]) -> CreateKey:
     """What tells a repeated create from a new one: the client's own request id, the route and the content."""
-    content = f"{route.path} {ids}\n{wanted.model_dump_json()}"
+    content = "\n".join([f"{route.path} {ids}", *(each.model_dump_json() for each in arguments)])
     return CreateKey(request_id[:100], hashlib.sha256(content.encode()).hexdigest())
 
 

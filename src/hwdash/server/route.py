@@ -63,12 +63,14 @@ class Route:
     """One method on one path.
 
     ``roles``: any one of them, beside Manager, may call; None: no token is asked for.
-    ``again``: makes this route a create. A repeat of it (docs/adr/0011) is answered by this function, called with the
-    ids of the path and the id that the first one's answer had.
+    ``again``: makes this route one that is done once. A repeat of it (docs/adr/0011) is answered by this function,
+    called with the ids of the path and the id that the first one's answer had (the last id of the path where the answer
+    has no body).
     ``stream`` replaces ``call`` where a body is too large for memory: ``await stream(service, caller, exchange,
     ids...)``, after token and role are checked; it opens its transactions itself.
     ``is_point``: it reads a few rows by their keys (Database.read_point).
-    ``answer``: the model of the answer's JSON, for the documentation.
+    ``answer``: the answer for the documentation: the model of its JSON, list[M] for a collection, tuple[M, ...] for a
+    bare array, a media type for a file, None for an answer without a body.
     """
 
     method: str

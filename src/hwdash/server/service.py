@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from hwdash.clock import Clock
 from hwdash.pipeline.engine import WorkflowQueue
+from hwdash.server.page_tokens import PageTokens
 from hwdash.server.sas import SasSigner
 from hwdash.server.tokens import TokenIssuer
 from hwdash.settings import Settings
@@ -21,6 +22,7 @@ class Service:
     blobs: BlobStore
     sas: SasSigner
     tokens: TokenIssuer
+    pages: PageTokens
     workflows: WorkflowQueue
     clock: Clock
 

@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from hwdash.domain.identifiers import new_long_id, new_product_id
+from hwdash.storage.product_search import ProductFilter, filtered, remember_signatures
 from hwdash.storage.tables import products, submissions
 
 # Statements of hot paths are built once: to build one anew costs more than to run it.
@@ -37,13 +38,16 @@ def insert_product(
         "account_id": account_id,
         "shared_product_id": new_long_id(),
         "name": name,
+        "name_folded": name.casefold(),
         "test_harness": test_harness,
         "attributes": attributes,
         "is_committed": False,
         "created_at": now,
         "updated_at": now,
     }
-    return connection.execute(_INSERT, values).one()
+    row = connection.execute(_INSERT, values).one()
+    remember_signatures(connection, row.id, attributes.get("requestedSignatures", ()))
+    return row
 
 
 def find_product(connection: sa.Connection, account_id: int, product_id: int) -> sa.Row[Any] | None:
@@ -57,10 +61,19 @@ def find_product_shown(connection: sa.Connection, account_id: int, product_id: i
 
 
 def list_products(
-    connection: sa.Connection, account_id: int, *, limit: int, after: tuple[datetime, int] | None = None
+    connection: sa.Connection,
+    account_id: int,
+    *,
+    limit: int,
+    after: tuple[datetime, int] | None = None,
+    wanted: ProductFilter | None = None,
 ) -> Sequence[sa.Row[Any]]:
-    """The account's products, newest first, ``limit`` at most, from behind ``after`` = (created_at, id) on."""
+    """The account's products that the filter finds, newest first, ``limit`` at most, from behind ``after`` =
+    (created_at, id) on.
+    """
     query = sa.select(products).where(products.c.account_id == account_id)
+    if wanted is not None:
+        query = filtered(query, wanted)
     if after is not None:
         query = query.where(sa.tuple_(products.c.created_at, products.c.id) < sa.tuple_(*after))
     return connection.execute(query.order_by(products.c.created_at.desc(), products.c.id.desc()).limit(limit)).all()
@@ -68,4 +81,6 @@ def list_products(
 
 def change_product(connection: sa.Connection, product_id: int, values: Mapping[str, Any], now: datetime) -> None:
     """Change columns of a product."""
-    connection.execute(products.update().where(products.c.id == product_id).values(**values, updated_at=now))
+    folded = {"name_folded": values["name"].casefold()} if "name" in values else {}
+    changed = {**values, **folded, "updated_at": now}
+    connection.execute(products.update().where(products.c.id == product_id).values(**changed))

@@ -188,6 +188,8 @@ products = sa.Table(
     sa.Column("shared_product_id", sa.BigInteger, nullable=False),
     # What the client sent, in canonical spelling: see domain/product.py.
     sa.Column("name", sa.String, nullable=False),
+    # The name in folded case, to be searched.
+    sa.Column("name_folded", sa.String, nullable=False, server_default=""),
     sa.Column("test_harness", sa.String(20), nullable=False),
     sa.Column("attributes", _json(), nullable=False),
     sa.Column("is_committed", sa.Boolean, nullable=False, default=False),
@@ -198,6 +200,22 @@ products = sa.Table(
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("updated_at", UtcDateTime, nullable=False),
     sa.Index("ix_products_account_created", "account_id", "created_at", "id"),
+)
+
+# What products are searched by (storage/product_search.py).
+product_signatures = sa.Table(
+    "product_signatures",
+    metadata,
+    sa.Column("product_id", sa.ForeignKey("products.id"), primary_key=True),
+    sa.Column("code", sa.String(60), primary_key=True),  # of requestedSignatures
+)
+
+product_hardware_ids = sa.Table(
+    "product_hardware_ids",
+    metadata,
+    # Of the finished submissions' driver metadata, in lower case.
+    sa.Column("hardware_id", sa.String(400), primary_key=True),
+    sa.Column("product_id", sa.ForeignKey("products.id"), primary_key=True, index=True),
 )
 
 submissions = sa.Table(

@@ -19,6 +19,13 @@ class ErrorDetail(WireModel):
     request_id: str | None = None
 
 
+class FlatError(WireModel):
+    """The body of a refusal before the API's own rules. ``status_code`` is text."""
+
+    status_code: str
+    message: str
+
+
 class ErrorEnvelope(WireModel):
     """The body of a refused request."""
 

@@ -1,22 +1,51 @@
 """Products: create, get, list, update (contract/api.md 4.1 to 4.4)."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import sqlalchemy as sa
+from pydantic import BeforeValidator
 
 from hwdash.domain.errors import not_found
 from hwdash.domain.product import CHANGEABLE, ProductChange, ProductState, check_update, families_not_requested
 from hwdash.drivers.package_contents import check_signatures
 from hwdash.pipeline.package_info_validation import kind_of
-from hwdash.server.api.pages import DEFAULT_PAGE, PageQuery, links_of_page
+from hwdash.server.api.pages import DEFAULT_PAGE, PageQuery
 from hwdash.server.errors import invalid_input
 from hwdash.server.route import Caller
 from hwdash.server.service import Service
+from hwdash.storage.product_search import ProductFilter
 from hwdash.storage.products import change_product, find_product, find_product_shown, insert_product, list_products
 from hwdash.storage.submissions import initial_submission, is_processing, products_of_extensions
-from hwdash.wire.base import collection, link_document, rfc3339
-from hwdash.wire.product import Product, ProductCreate, ProductUpdate, ProductUpdateBody
+from hwdash.vocabulary import WorkflowState
+from hwdash.wire.base import FreeText, WireDate, collection, link_document, one_of, rfc3339
+from hwdash.wire.product import OsCode, Product, ProductCreate, ProductUpdate, ProductUpdateBody
 from hwdash.wire.update import changed_properties, read_update
+
+
+class ProductQuery(PageQuery):
+    """Filters of the list, an addition of this service's: a product is listed when it has all that is asked for."""
+
+    product_name: FreeText | None = None
+    state: Annotated[WorkflowState | None, BeforeValidator(one_of(WorkflowState))] = None
+    requested_signature: OsCode | None = None
+    hardware_id: FreeText | None = None
+    created_from: WireDate = None
+    created_to: WireDate = None
+    updated_from: WireDate = None
+    updated_to: WireDate = None
+
+    def filter(self) -> ProductFilter:
+        """The filter."""
+        return ProductFilter(
+            name=self.product_name,
+            state=self.state,
+            signature=self.requested_signature,
+            hardware_id=self.hardware_id,
+            created_from=self.created_from,
+            created_to=self.created_to,
+            updated_from=self.updated_from,
+            updated_to=self.updated_to,
+        )
 
 
 def create_product(
@@ -43,16 +72,18 @@ def get_product(connection: sa.Connection, service: Service, caller: Caller, pro
     return _to_wire(service, row, is_extension=bool(row.is_extension_inf))
 
 
-def list_of_products(connection: sa.Connection, service: Service, caller: Caller, page: PageQuery) -> dict[str, Any]:
+def list_of_products(connection: sa.Connection, service: Service, caller: Caller, page: ProductQuery) -> dict[str, Any]:
     """GET products."""
     size = page.page_size or DEFAULT_PAGE
-    rows = list_products(connection, caller.account_id, limit=size + 1, after=page.after)
+    url = f"{service.api_url}/products"
+    after = page.after(service, caller, url)
+    rows = list_products(connection, caller.account_id, limit=size + 1, after=after, wanted=page.filter())
     shown = rows[:size]
     extensions = products_of_extensions(connection, [row.id for row in shown])
     last = (shown[-1].created_at, shown[-1].id) if len(rows) > size else None
     return collection(
         [_to_wire(service, row, is_extension=row.id in extensions) for row in shown],
-        links_of_page(f"{service.api_url}/products", size, last),
+        page.links(service, caller, url, size, last),
     )
 
 

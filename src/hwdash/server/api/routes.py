@@ -26,7 +26,7 @@ ROUTES = (
         "list products, newest first, in pages",
         HARDWARE_ROLES,
         products.list_of_products,
-        query=PageQuery,
+        query=products.ProductQuery,
         answer=list[Product],
     ),
     Route(
@@ -95,6 +95,7 @@ ROUTES = (
         SUBMITTERS,
         submissions.commit_submission,
         status=202,
+        again=submissions.committed_before,
     ),
     Route(
         "POST",
@@ -153,5 +154,6 @@ ROUTES = (
         "the certification report of a finished submission, as HTML, without a token",
         None,
         reports.get_report,
+        answer="text/html",
     ),
 )

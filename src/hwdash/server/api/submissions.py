@@ -13,7 +13,7 @@ from hwdash.drivers.hlkx_shell import UNPROVEN_SHELL
 from hwdash.pipeline.report import ERROR_REPORT
 from hwdash.pipeline.submission import SUBMISSION
 from hwdash.pipeline.work import package_name
-from hwdash.server.api.pages import PageQuery, links_of_page
+from hwdash.server.api.pages import PageQuery
 from hwdash.server.api.reports import REPORT_PATH
 from hwdash.server.errors import invalid_input
 from hwdash.server.route import Caller
@@ -83,13 +83,16 @@ def list_of_submissions(
     product = find_product(connection, caller.account_id, product_id)
     if product is None:
         raise not_found("product", product_id)
+    url = f"{service.api_url}/products/{product_id}/submissions"
     size = page.page_size
-    rows = list_submissions(connection, caller.account_id, product_id, limit=size and size + 1, after=page.after)
+    rows = list_submissions(
+        connection, caller.account_id, product_id, limit=size and size + 1, after=page.after(service, caller, url)
+    )
     shown = rows[:size]
     last = (shown[-1].created_at, shown[-1].id) if len(rows) > len(shown) else None
     return collection(
         [_to_wire(service, row, product.test_harness, None) for row in shown],
-        links_of_page(f"{service.api_url}/products/{product_id}/submissions", size, last),
+        page.links(service, caller, url, size, last),
     )
 
 
@@ -139,6 +142,10 @@ def commit_submission(
     ):
         raise DomainError(Code.REQUEST_INVALID_FOR_CURRENT_STATE, ONLY_PENDING)
     service.workflows.enqueue(connection, SUBMISSION, submission_id, "1")
+
+
+def committed_before(*_arguments: object) -> None:
+    """POST commit again, under the request id of the commit that was taken: it is, and nothing more is done."""
 
 
 def own_submission(
