@@ -37,8 +37,6 @@ def test_waits_for_a_word_and_follows_it(reviewing: Made, tmp_path: Path) -> Non
         listed = json.loads(hwdash("admin", "review", "list", "--json", environment=environment))["submissions"]
         assert [each["submissionId"] for each in listed] == [good["id"], bad["id"]]
         assert {each["productName"] for each in listed} == {"Test product"}
-        table = hwdash("admin", "review", "list", environment=environment).splitlines()
-        assert [line.split("\t")[0] for line in table] == ["submissionId", str(good["id"]), str(bad["id"])]
         assert client.get_submission(good)["workflowStatus"]["state"] == "started"
 
         hwdash(
@@ -65,8 +63,6 @@ def test_waits_for_a_word_and_follows_it(reviewing: Made, tmp_path: Path) -> Non
         assert again == f"submission {good['id']} is approved already\n"
         with pytest.raises(AssertionError, match="it is approved by Ann Reviewer"):
             hwdash("admin", "review", "reject", str(good["id"]), "--reason", "too late", environment=environment)
-        with pytest.raises(AssertionError, match="a rejection needs a reason"):
-            hwdash("admin", "review", "reject", str(bad["id"]), "--reason", " ", environment=environment)
 
         hwdash("admin", "review", "reject", str(bad["id"]), "--reason", "no test plan", environment=environment)
         status = client.finished(bad)["workflowStatus"]
@@ -74,7 +70,7 @@ def test_waits_for_a_word_and_follows_it(reviewing: Made, tmp_path: Path) -> Non
         assert status["messages"] == ["ERROR review.rejected: no test plan"]
         assert "no test plan" in client.http.get(status["errorReport"]).text
 
-        again = hwdash("admin", "review", "reject", str(bad["id"]), "--reason", "again", environment=environment)
-        assert again == f"submission {bad['id']} is rejected already\n"
+        told = hwdash("admin", "review", "reject", str(bad["id"]), "--reason", "x", "--json", environment=environment)
+        assert json.loads(told) == {"submissionId": bad["id"], "decision": "rejected", "already": True}
         with pytest.raises(AssertionError, match="does not wait for a review: it is rejected by"):
             hwdash("admin", "review", "approve", str(bad["id"]), "--reason", "again", environment=environment)

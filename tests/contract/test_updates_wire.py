@@ -273,6 +273,22 @@ def test_an_operator_makes_audiences_of_one_account(client: ApiClient, service: 
         hwdash("admin", "audience", "remove", listed[0]["id"], environment=environment)
 
 
+def test_an_extension_has_no_derived_submissions(client: ApiClient, database: Database) -> None:
+    product = client.create_product(testHarness="HLK")
+    initial = client.create_submission(product["id"])
+    with database.writing() as connection:
+        ended = {"commit_status": "commitComplete", "current_step": "finalizeIngestion", "state": "completed"}
+        extension = ended | {"is_extension_inf": True}
+        connection.execute(sa.update(submissions).where(submissions.c.id == initial["id"]).values(extension))
+    answer = client.http.post(f"{product_url(initial)}/submissions", json={"name": "n", "type": "derived"})
+    assert refused(answer) == (400, "invalidInput", ["type"])
+    assert answer.json()["error"]["message"] == (
+        "Cannot create derived submission for Attestation, TestSigned and ExtensionInf type of products."
+    )
+    listed = client.http.get(f"{API}/products?pageSize=1").json()["value"][0]
+    assert (listed["id"], listed["isExtensionInf"]) == (product["id"], True)
+
+
 def test_submissions_come_in_pages_when_asked_for(client: ApiClient, database: Database) -> None:
     product = client.create_product(testHarness="HLK")
     initial = client.create_submission(product["id"])

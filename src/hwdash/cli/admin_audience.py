@@ -62,9 +62,10 @@ def list_audiences(as_json: bool, account: int | None, data: Path | None) -> Non
 
 @audience.command("remove")
 @click.argument("audience_id")
+@json_option
 @ACCOUNT
 @data_option
-def remove(audience_id: str, account: int | None, data: Path | None) -> None:
+def remove(audience_id: str, as_json: bool, account: int | None, data: Path | None) -> None:
     """Take the audience of AUDIENCE_ID away: new labels can no longer name it, older ones keep their restriction."""
     if audience_id.lower() == TEST_REGISTRY_KEY.id:
         refuse(f"{TEST_REGISTRY_KEY.name} cannot be removed: every account has it.")
@@ -72,7 +73,10 @@ def remove(audience_id: str, account: int | None, data: Path | None) -> None:
         account_id = account_named(connection, account)
         if not remove_audience(connection, account_id, audience_id):
             refuse(f"account {account_id} has no audience {audience_id}; hwdash admin audience list tells which.")
-    click.echo(f"removed {audience_id}")
+    if as_json:
+        print_json({"removed": audience_id.lower()})
+    else:
+        click.echo(f"removed {audience_id}")
 
 
 def _document(each: Audience) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from hwdash.cli.output import Exit, json_option, print_json, print_table, refuse
 from hwdash.cli.service_options import data_option, existing_service
 from hwdash.clock import system_clock
 from hwdash.pipeline.engine import WorkflowQueue
-from hwdash.pipeline.review import Decision, NotInReview, ReasonRefused, approve, reject, waiting
+from hwdash.pipeline.review import APPROVED, REJECTED, Decision, NotInReview, ReasonRefused, approve, reject, waiting
 from hwdash.storage.blobs import BlobStore
 from hwdash.storage.database import Database
 
@@ -74,23 +74,32 @@ def _decision(by: str | None, reason: str) -> Decision:
 @click.argument("submission_id", type=int)
 @click.option("--reason", default="", help="Why; kept with the decision.")
 @BY
+@json_option
 @data_option
-def approve_submission(submission_id: int, reason: str, by: str | None, data: Path | None) -> None:
+def approve_submission(submission_id: int, reason: str, by: str | None, as_json: bool, data: Path | None) -> None:
     """Let SUBMISSION_ID go on to signing."""
     queue = WorkflowQueue(Database(existing_service(data).database))
     with _told(), transaction(data) as connection:
         is_new = approve(connection, queue, submission_id, _decision(by, reason))
-    click.echo(f"submission {submission_id} is approved{'' if is_new else ' already'}")
+    _tell(submission_id, APPROVED, is_new, as_json)
 
 
 @review.command("reject")
 @click.argument("submission_id", type=int)
 @click.option("--reason", required=True, help="Why; the vendor reads it among the submission's messages.")
 @BY
+@json_option
 @data_option
-def reject_submission(submission_id: int, reason: str, by: str | None, data: Path | None) -> None:
+def reject_submission(submission_id: int, reason: str, by: str | None, as_json: bool, data: Path | None) -> None:
     """Fail SUBMISSION_ID for good."""
     blobs = BlobStore(existing_service(data).data / "blobs")
     with _told(), transaction(data) as connection:
         is_new = reject(connection, blobs, submission_id, _decision(by, reason))
-    click.echo(f"submission {submission_id} is rejected{'' if is_new else ' already'}")
+    _tell(submission_id, REJECTED, is_new, as_json)
+
+
+def _tell(submission_id: int, word: str, is_new: bool, as_json: bool) -> None:
+    if as_json:
+        print_json({"submissionId": submission_id, "decision": word, "already": not is_new})
+    else:
+        click.echo(f"submission {submission_id} is {word}{'' if is_new else ' already'}")
