@@ -215,3 +215,43 @@ def test_waiting_for_a_failed_submission_tells_why(service: Served, tmp_path: Pa
             client.wait(submission.product_id, submission.id, poll_seconds=0.1, timeout_seconds=60)
     assert failure.value.step == "packageInfoValidation"
     assert any("Initial_" in message for message in failure.value.messages)
+
+
+def test_a_token_endpoint_that_is_busy_is_asked_again(service: Served) -> None:
+    answers = {1: httpx.Response(503), 2: httpx.Response(429), 3: httpx.Response(500, text="<html>")}
+    paused: list[float] = []
+    with sdk(service, lambda request, number: answers.get(number)) as client:
+        assert isinstance(client._credentials, ClientSecret)
+        client._credentials.sleep = paused.append
+        assert list(client.products()) is not None
+    assert len(paused) == 3
+    assert paused == sorted(paused)
+
+
+def test_a_commit_in_doubt_is_asked_about_and_not_sent_blindly(service: Served, tmp_path: Path) -> None:
+    """502 after the commit was taken, 500 before it was, and a plain refusal."""
+    package = signed_cabinet(tmp_path, service.made.vendor)
+    real = httpx.HTTPTransport(verify=ssl.create_default_context(cafile=service.made.credentials["caCertificate"]))
+    commits: list[int] = []
+
+    def fault(request: httpx.Request, number: int) -> httpx.Response | None:
+        if not request.url.path.endswith("/commit"):
+            return None
+        commits.append(number)
+        if len(commits) == 1:
+            return httpx.Response(500)
+        if len(commits) == 2:
+            assert real.handle_request(request).status_code == 202
+            return httpx.Response(502, text="<html>bad gateway</html>")
+        return None
+
+    with sdk(service, fault) as client:
+        product = client.create_product(PRODUCT)
+        submission = client.create_submission(product.id, "in doubt")
+        url = submission.download("initialPackage")
+        assert url is not None
+        client.upload(url, package)
+        client.commit(product.id, submission.id)
+        assert len(commits) == 2
+        with pytest.raises(ApiError, match="Only pending"):
+            client.commit(product.id, submission.id)

@@ -9,10 +9,9 @@ import click
 import httpx
 
 from hwdash.cli.output import Exit, refuse
+from hwdash.cli.sandbox_options import TOKEN
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-TOKEN = "HWDASH_SANDBOX_TOKEN"  # noqa: S105 - the name of the variable
 
 
 def url_option(command: F) -> F:

@@ -1,12 +1,11 @@
 """``hwdash sandbox scenario``: what goes wrong in a running sandbox."""
 
-from pathlib import Path
-
 import click
 
-from hwdash.cli.output import Exit, print_json, refuse, say
+from hwdash.cli.output import print_json, say
 from hwdash.cli.sandbox_admin import SandboxAdmin, url_option
-from hwdash.sandbox.scenario_file import ScenarioError, parse_scenario, shipped_names
+from hwdash.cli.sandbox_options import told_scenario
+from hwdash.sandbox.scenario_file import shipped_names
 
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print one object.")
 
@@ -24,7 +23,7 @@ def set_scenario(file_or_name: str, url: str | None) -> None:
     if file_or_name in shipped_names():
         sent = SandboxAdmin(url).call("POST", "/scenario", json={"name": file_or_name})
     else:
-        text = _checked(Path(file_or_name))
+        text = told_scenario(file_or_name)
         sent = SandboxAdmin(url).call(
             "POST", "/scenario", content=text.encode(), headers={"Content-Type": "application/toml"}
         )
@@ -52,17 +51,3 @@ def clear(url: str | None) -> None:
     """Play none."""
     SandboxAdmin(url).call("DELETE", "/scenario")
     say("playing none")
-
-
-def _checked(file: Path) -> str:
-    """The file's text; what is wrong with it is told before anything is sent."""
-    try:
-        text = file.read_text("utf-8")
-        parse_scenario(text, "unnamed")
-    except FileNotFoundError:
-        refuse(f"{file} is no file, and no scenario that comes with hwdash: {', '.join(shipped_names())}.", Exit.USAGE)
-    except (OSError, UnicodeDecodeError) as error:
-        refuse(f"{file}: {error}", Exit.USAGE)
-    except ScenarioError as error:
-        refuse("\n".join(f"{file}: {finding}" for finding in error.findings))
-    return text

@@ -15,7 +15,7 @@ from types import FrameType
 import click
 
 from hwdash.cli.output import print_json, refuse, say
-from hwdash.cli.sandbox_run import certificate_option
+from hwdash.cli.sandbox_options import certificate_option, scenario_option
 from hwdash.cli.service_options import told_plainly
 from hwdash.sandbox.separation import check_sandbox
 from hwdash.sandbox.throwaway import Opened, open_sandbox
@@ -36,8 +36,9 @@ STOP_SECONDS = 30
     "--port", default=0, show_default=True, type=click.IntRange(0, 65535), help="The port; 0 takes a free one."
 )
 @certificate_option
+@scenario_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of lines for a shell.")
-def up(data: Path | None, port: int, certificates: tuple[Path, ...], as_json: bool) -> None:
+def up(data: Path | None, port: int, certificates: tuple[Path, ...], scenario: str, as_json: bool) -> None:
     """Start a sandbox, print what its clients need, and serve it until it is interrupted.
 
     A sandbox that is there before gives its first application one more secret each time.
@@ -52,7 +53,7 @@ def up(data: Path | None, port: int, certificates: tuple[Path, ...], as_json: bo
             atexit.register(_throw_away, folder)
         # The web framework takes as long to load as the keys to be made: both at once.
         with ThreadPoolExecutor(1) as thread:
-            opening = thread.submit(open_sandbox, settings, certificates)
+            opening = thread.submit(open_sandbox, settings, certificates, scenario)
             serving = importlib.import_module("hwdash.cli.serving")
             opened = opening.result()
         serving.serve_until_stopped(
@@ -110,6 +111,7 @@ def _tell(settings: Settings, opened: Opened, url: str, *, as_json: bool) -> Non
         ("HWDASH_CLIENT_ID", made.client_id),
         ("HWDASH_CLIENT_SECRET", made.client_secret),
         ("HWDASH_CA", made.ca_certificate),
+        *((("HWDASH_SANDBOX_TOKEN", opened.token),) if opened.token else ()),
     ):
         click.echo(f"export {name}={shlex.quote(str(value))}")
     say(f"serving {settings.data} until it is interrupted")

@@ -37,17 +37,22 @@ class Sandbox:
 
 
 @contextmanager
-def running(*, data: Path | None = None, certificates: Sequence[Path] = ()) -> Iterator[Sandbox]:
+def running(
+    *, data: Path | None = None, certificates: Sequence[Path] = (), scenario: str = ""
+) -> Iterator[Sandbox]:
     """Start a sandbox on a free port and stop it when the block ends.
 
     Without ``data`` it is thrown away then; with it the sandbox in that folder is used, made when there is none.
-    ``certificates`` (files, PEM or DER) are those that packages may be signed with. Raises SandboxFailed.
+    ``certificates`` (files, PEM or DER) are those that packages may be signed with; ``scenario`` is what it plays, a
+    TOML file or the name of one that comes with hwdash. Raises SandboxFailed.
     """
     command = [sys.executable, "-m", "hwdash.cli.main", "sandbox", "up", "--json"]
     if data is not None:
         command += ["--data", str(data)]
     for file in certificates:
         command += ["--certificate", str(file)]
+    if scenario:
+        command += ["--scenario", scenario]
     with tempfile.TemporaryFile("w+") as errors:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)  # noqa: S603 - our own
         try:

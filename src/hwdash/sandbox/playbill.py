@@ -23,6 +23,12 @@ class Struck:
     rule: str
 
 
+def store_scenario(data: Path, text: str) -> None:
+    """Have a sandbox play this scenario from its next start. Raises ScenarioError."""
+    parse_scenario(text, "stored")
+    write_atomically(data / SCENARIO_FILE, text.encode(), mode=0o600)
+
+
 class Playbill:
     """The scenarios in force. Any thread may use it."""
 

@@ -162,6 +162,23 @@ def shipped_scenario(name: str) -> Scenario:
     return parse_scenario((SHIPPED / f"{name}.toml").read_text("utf-8"), name)
 
 
+def read_scenario(file_or_name: str) -> str:
+    """The text of a scenario: one that comes with hwdash, or a file's, which is checked. Raises ScenarioError."""
+    if file_or_name in shipped_names():
+        return (SHIPPED / f"{file_or_name}.toml").read_text("utf-8")
+    try:
+        text = Path(file_or_name).read_text("utf-8")
+        parse_scenario(text, "unnamed")
+    except FileNotFoundError as error:
+        known = ", ".join(shipped_names())
+        raise ScenarioError([f"{file_or_name} is no file, and no scenario that comes with hwdash: {known}."]) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ScenarioError([f"{file_or_name}: {error}."]) from error
+    except ScenarioError as error:
+        raise ScenarioError([f"{file_or_name}: {finding}" for finding in error.findings]) from error
+    return text
+
+
 def _rules(top: _Table, text: str, findings: list[str]) -> tuple[Rule, ...]:
     tables = top.raw("rule")
     if not isinstance(tables, list) or not tables:

@@ -101,4 +101,4 @@ def _kept(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
 
 def _own_files(data: Path) -> list[str]:
     """The small files that scenarios and the clock keep in the data folder."""
-    return sorted(each.name for each in data.glob("sandbox-*.json"))
+    return sorted(each.name for each in (*data.glob("sandbox-*.json"), *data.glob("sandbox-*.toml")))

@@ -7,6 +7,7 @@ from pathlib import Path
 from cryptography import x509
 
 from hwdash.clock import system_clock
+from hwdash.sandbox.playbill import store_scenario
 from hwdash.sandbox.separation import check_sandbox, make_sandbox, sandbox_tls
 from hwdash.server.keys import keys_folder
 from hwdash.server.setup import NewService
@@ -27,11 +28,12 @@ class Opened:
     token: str = field(repr=False)
 
 
-def open_sandbox(settings: Settings, certificates: Sequence[Path] = ()) -> Opened:
+def open_sandbox(settings: Settings, certificates: Sequence[Path] = (), scenario: str = "") -> Opened:
     """Make a sandbox, or take the one that is in the folder and give its first application one more secret.
 
-    ``certificates`` are registered for its first account. Raises SettingsError for a folder that holds something else
-    and for a file that is no certificate, AccountError for a certificate that is refused, and KeysError.
+    ``certificates`` are registered for its first account; ``scenario`` is the TOML of what it plays, "" for none new.
+    Raises SettingsError for a folder that holds something else and for a file that is no certificate, AccountError for
+    a certificate that is refused, ScenarioError and KeysError.
     """
     read = [_certificate(file) for file in certificates]
     if (settings.data / "keys").exists():
@@ -41,6 +43,8 @@ def open_sandbox(settings: Settings, certificates: Sequence[Path] = ()) -> Opene
         # Who starts one for a test does not want to wait for it.
         made = make_sandbox(settings, account_name=ACCOUNT, application_name=APPLICATION, hosts=[], step_times="none")
         opened = Opened(*made)
+    if scenario:
+        store_scenario(settings.data, scenario)
     database = Database(settings.database)
     try:
         with database.writing() as connection:
