@@ -24,8 +24,15 @@ STATUS: dict[Code, int] = {
 FINDINGS_SHOWN = 200
 
 
+class MalformedBody(DomainError):
+    """A body that cannot be read: 400, in the API's own envelope (contract/api.md 13, item 7)."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(Code.INVALID_INPUT, message)
+
+
 class HttpProblem(Exception):
-    """A refusal before the API's own rules: authentication, media type, malformed JSON, a route that does not exist."""
+    """A refusal before the API's own rules: authentication, media type, size, a method that is not served."""
 
     def __init__(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
@@ -48,12 +55,12 @@ def domain_answer(error: DomainError, request_id: str) -> Refused:
             request_id=request_id,
         )
     )
-    status = 400 if _is_derived_refusal(error) else STATUS[error.code]
+    status = 400 if isinstance(error, MalformedBody) or _is_derived_refusal(error) else STATUS[error.code]
     return status, to_json(envelope.to_wire()), {}
 
 
 def _is_derived_refusal(error: DomainError) -> bool:
-    # contract/observed.md 9: the one invalidInput that was seen with 400.
+    # contract/observed.md 9: the one rule whose invalidInput was seen with 400.
     return error.message.startswith("Cannot create derived submission")
 
 

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from hwdash.domain.access import check_access
-from hwdash.server.errors import HttpProblem, invalid_input
+from hwdash.server.errors import HttpProblem, MalformedBody, invalid_input
 from hwdash.server.route import Caller
 from hwdash.server.service import Service
 from hwdash.server.tokens import TokenRejected
@@ -68,11 +68,11 @@ async def read_json(headers: Mapping[str, str], chunks: AsyncIterator[bytes]) ->
         # Bounded in depth, linear in time, strict: unlike json.loads it knows no NaN and no lone surrogates.
         value = from_json(bytes(body).removeprefix(codecs.BOM_UTF8), allow_inf_nan=False)
     except ValueError as error:
-        raise HttpProblem(400, f"The body is not JSON: {error}") from error
+        raise MalformedBody(f"The body is not JSON: {error}") from error
     if not isinstance(value, dict):
-        raise HttpProblem(400, f"The body must be a JSON object, not {type(value).__name__}.")
+        raise MalformedBody(f"The body must be a JSON object, not {type(value).__name__}.")
     if b"\\u0000" in body and _has_nul(value):
-        raise HttpProblem(400, "The body has a NUL character (\\u0000) in a text, which is not stored.")
+        raise MalformedBody("The body has a NUL character (\\u0000) in a text, which is not stored.")
     return value
 
 
