@@ -236,7 +236,7 @@ def served(routes: Iterable[BaseRoute]) -> Iterator[Any]:
 def routes(new_service: Settings) -> set[tuple[str, str, str]]:
     """(method, path, success status) of every route that the application serves."""
     running = create_service(new_service)
-    running.workflow._resources.signer.close()
+    running.workflow.resources.signer.close()
     app = running.app
     while not isinstance(app, FastAPI):
         app = app._app if hasattr(app, "_app") else app._other  # type: ignore[attr-defined]

@@ -167,6 +167,12 @@ class SigningStatus(_Word):
     FAILED = "Failed"
 
 
+class AssetType(_Word):
+    """What can be downloaded of a preproduction package."""
+
+    SIGNED_FILES_ZIP = "SignedFilesZip"
+
+
 class GuestOs(_Word):
     """``svvp.guestOs``; the mixed naming is the service's own."""
 

@@ -1,6 +1,7 @@
-"""``hwdash serve`` that kills itself, with SIGKILL, at two places of each step.
+"""``hwdash serve`` that kills itself, with SIGKILL, at two places of each step of a submission.
 
-Once before the step's effect, and once after it but before its commit. Run by test_survives_being_killed.py in the
+Once before the step's effect, and once after it but before its commit; of a preproduction package, which has the same
+steps, after those alone that leave files. Run by test_survives_being_killed.py and test_preproduction_signing.py in the
 place of ``hwdash serve``. Each place kills once: a file in the folder named by the variable KILLED remembers it.
 """
 
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hwdash.cli.main import cli
-from hwdash.pipeline import submission
+from hwdash.pipeline import preprod, submission
 from hwdash.pipeline.work import Done, Waiting, Work
 
 REMEMBERED = Path(os.environ["KILLED"])
@@ -23,6 +24,15 @@ def kill_once(place: str) -> None:
     if not mark.exists():
         mark.touch()
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def killed_after(place: str, run: Callable[[Work], Done | Waiting]) -> Callable[[Work], Done | Waiting]:
+    def killed(work: Work) -> Done | Waiting:
+        done = run(work)
+        kill_once(place)
+        return done
+
+    return killed
 
 
 def killed_around(step: str, run: Callable[[Work], Done | Waiting]) -> Callable[[Work], Done | Waiting]:
@@ -36,7 +46,10 @@ def killed_around(step: str, run: Callable[[Work], Done | Waiting]) -> Callable[
 
 
 if __name__ == "__main__":
-    steps: dict[str, Any] = submission.STEPS
+    steps: Any = submission.STEPS
     for name in list(steps):
         steps[name] = killed_around(name, steps[name])
+    steps = preprod.STEPS
+    for name in ("preparation", "signing", "publishSignedFiles"):
+        steps[name] = killed_after(f"preprod-{name}", steps[name])
     cli(["serve", *sys.argv[1:]])

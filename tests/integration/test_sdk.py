@@ -2,7 +2,7 @@
 
 import hashlib
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -10,7 +10,8 @@ import pytest
 
 from hwdash.sdk.auth import ClientSecret
 from hwdash.sdk.client import HardwareClient
-from hwdash.sdk.errors import ApiError, AuthenticationError, SdkError, SubmissionFailed, TransportError
+from hwdash.sdk.errors import ApiError, AuthenticationError, SdkError, SigningFailed, SubmissionFailed, TransportError
+from hwdash.wire.preprod import PreprodAsset
 from service import X64, Served, signed_cabinet
 
 PRODUCT = {"productName": "SDK", "testHarness": "Attestation", "requestedSignatures": [X64]}
@@ -255,3 +256,67 @@ def test_a_commit_in_doubt_is_asked_about_and_not_sent_blindly(service: Served, 
         assert len(commits) == 2
         with pytest.raises(ApiError, match="Only pending"):
             client.commit(product.id, submission.id)
+
+
+def test_an_upload_whose_answer_is_lost_is_repeated_and_makes_one_preproduction_package(
+    service: Served, tmp_path: Path
+) -> None:
+    given = service.made.credentials
+    real = httpx.HTTPTransport(verify=ssl.create_default_context(cafile=given["caCertificate"]))
+    lost: list[httpx.Response] = []
+
+    def lose_the_answer(request: httpx.Request, number: int) -> httpx.Response | None:
+        if request.method == "PUT" and not lost:
+            lost.append(real.handle_request(request))
+            raise httpx.ReadError("lost", request=request)
+        return None
+
+    package = tmp_path / "package.cab"
+    package.write_bytes(b"no cabinet, and more than one piece of it" * 50_000)
+    moved: list[tuple[int, int]] = []
+    with sdk(service, lose_the_answer) as client:
+        made = client.upload_preprod(package, lambda done, total: moved.append((done, total)))
+        lost[0].read()
+        assert made.id == lost[0].json()["id"]
+        with pytest.raises(SigningFailed, match=r"package\.unreadable"):
+            client.wait_preprod(made.id, poll_seconds=0.05)
+    total = package.stat().st_size
+    assert moved.count((0, total)) == moved.count((total, total)) == 2
+    real.close()
+
+
+def test_a_download_with_another_hash_than_the_assets_is_not_kept(service: Served, tmp_path: Path) -> None:
+    answers = {2: httpx.Response(200, content=b"something else", headers={"ETag": '"1"'})}
+    asset = PreprodAsset(id="1", content_hash=hashlib.sha256(b"the signed files").hexdigest())
+    client = sdk(service, lambda request, number: answers.get(number))
+    with client, pytest.raises(TransportError, match="SHA-256"):
+        client.download_preprod("2", asset, tmp_path / "signed.zip")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_preproduction_download_goes_on_where_it_broke(service: Served, tmp_path: Path) -> None:
+    content = bytes(range(256)) * 20_000
+
+    class Breaking(httpx.SyncByteStream):
+        def __iter__(self) -> Iterator[bytes]:
+            yield content[:1_500_000]
+            raise httpx.ReadError("broken")
+
+    headers = {"ETag": '"1"', "Content-Length": str(len(content))}
+    seen: list[httpx.Request] = []
+
+    def break_once(request: httpx.Request, number: int) -> httpx.Response | None:
+        if number == 1:
+            return None
+        seen.append(request)
+        if number == 2:
+            return httpx.Response(200, stream=Breaking(), headers=headers)
+        start = int(request.headers["Range"].removeprefix("bytes=").removesuffix("-"))
+        return httpx.Response(206, content=content[start:], headers={"ETag": '"1"'})
+
+    asset = PreprodAsset(id="1", content_hash=hashlib.sha256(content).hexdigest())
+    with sdk(service, break_once) as client:
+        client.download_preprod("2", asset, tmp_path / "signed.zip")
+    assert (tmp_path / "signed.zip").read_bytes() == content
+    assert all(request.headers["Authorization"].startswith("Bearer ") for request in seen)
+    assert seen[1].headers["If-Match"] == '"1"'

@@ -18,6 +18,7 @@ COMMANDS = {
     "product": ("hwdash.cli.product", "product", "The products of the account: list, show, create, update."),
     "submission": ("hwdash.cli.submission", "submission", "The submissions of a product, step by step."),
     "audience": ("hwdash.cli.audience", "audience", "The audiences that shipping labels can be restricted to."),
+    "preprod": ("hwdash.cli.preprod", "preprod", "Have packages signed for test machines, before production."),
     "package": ("hwdash.cli.package", "package", "Build, sign and check driver packages on this machine."),
     "inf": ("hwdash.cli.inf", "inf", "Check INF files and show what is in them."),
     "cat": ("hwdash.cli.cat", "cat", "Show, verify and rebuild security catalogs."),

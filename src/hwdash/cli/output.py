@@ -40,7 +40,7 @@ def say(text: str) -> None:
     click.echo(text, err=True)
 
 
-def print_json(document: dict[str, Any]) -> None:
+def print_json(document: dict[str, Any] | list[Any]) -> None:
     """The one JSON document of a command: one line, the last on standard output."""
     click.echo(json.dumps(document, ensure_ascii=False))
 

@@ -85,10 +85,10 @@ def _check_account(known: Principal) -> None:
 
 
 def no_ev_certificate() -> DomainError:
-    """A submission of an account without a valid EV certificate (contract/dashboard.md 10)."""
+    """A submission or preproduction package of an account without a valid EV certificate (contract/dashboard.md 10)."""
     return _forbidden(
         "The account has no registered EV certificate that is valid today, which every submission needs. Have one "
-        "registered, then commit again: hwdash admin certificate add."
+        "registered, then try again: hwdash admin certificate add."
     )
 
 

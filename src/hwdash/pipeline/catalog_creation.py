@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from hwdash.drivers.catalog import CatalogMember, certificate_trust_list
-from hwdash.pipeline.package_info_validation import package_kind
 from hwdash.pipeline.work import Done, Work
 from hwdash.vocabulary import OperatingSystem, operating_system
 
@@ -76,11 +75,11 @@ def run(work: Work) -> Done:
 def _attributes(work: Work, bundle: dict[str, Any]) -> list[tuple[str, str]]:
     """The header attributes of a dashboard's catalog, in its order (facts/package-formats.md)."""
     # A dashboard's catalog of tested drivers begins with these two; what the level means is not documented.
-    tested = [("Qualification Level", "1000"), ("DTC", "1")] if package_kind(work) == "whql" else []
+    tested = [("Qualification Level", "1000"), ("DTC", "1")] if work.kind == "whql" else []
     hardware_ids = [(f"HWID{number}", each.lower()) for number, each in enumerate(bundle["hardwareIds"], start=1)]
     return [
         *tested,
-        ("Submission ID", f"{work.account_id}_{work.product_id}_{work.submission_id}"),
+        ("Submission ID", f"{work.account_id}_{work.product_id}_{work.object_id}"),
         ("BundleID", bundle["id"]),
         ("Universal", "False"),
         ("Declarative", str(work.results["validation"]["isDeclarative"])),

@@ -23,13 +23,13 @@ CHUNK = 1 << 20
 
 def run(work: Work) -> Done:
     """Result: {"signedPackage": {"size", "md5"...}, "report", "metadata"}."""
-    blobs, when = work.resources.blobs, datetime.fromisoformat(work.results["catalogCreation"]["when"])
+    blobs, when = work.resources.blobs, _made_at(work)
     package = work.fresh_folder("final") / "signed.zip"
-    _write_signed_package(work, package, when)
+    write_signed_package(work, package)
     names = {
-        DownloadType.SIGNED_PACKAGE: f"Signed_{work.submission_id}.zip",
-        DownloadType.CERTIFICATION_REPORT: f"CertificationReport_{work.submission_id}.html",
-        DownloadType.DRIVER_METADATA: f"DriverMetadata_{work.submission_id}.json",
+        DownloadType.SIGNED_PACKAGE: f"Signed_{work.object_id}.zip",
+        DownloadType.CERTIFICATION_REPORT: f"CertificationReport_{work.object_id}.html",
+        DownloadType.DRIVER_METADATA: f"DriverMetadata_{work.object_id}.json",
     }
     size = package.stat().st_size
     blobs.adopt_file(
@@ -48,7 +48,7 @@ def run(work: Work) -> Done:
         content_type="application/json",
     )
     if has_shell(work):
-        names[DownloadType.DERIVED_PACKAGE] = f"Shell_{work.submission_id}{Path(work.package_name).suffix}"
+        names[DownloadType.DERIVED_PACKAGE] = f"Shell_{work.object_id}{Path(work.package_name).suffix}"
         _publish_shell(work, names[DownloadType.DERIVED_PACKAGE], when)
     return Done(
         {"signedPackageBytes": size},
@@ -63,12 +63,18 @@ def _publish_shell(work: Work, name: str, when: datetime) -> None:
     work.resources.blobs.adopt_file(key, folder / SHELL, name=name, content_type="application/octet-stream")
 
 
+def _made_at(work: Work) -> datetime:
+    """The time of the catalogs is that of everything in the package."""
+    return datetime.fromisoformat(work.results["catalogCreation"]["when"])
+
+
 def _key(work: Work, kind: str) -> str:
-    return result_blob_key(work.submission_id, kind)
+    return result_blob_key(work.object_id, kind)
 
 
-def _write_signed_package(work: Work, target: Path, when: datetime) -> None:
+def write_signed_package(work: Work, target: Path) -> None:
     """Write the zip: the tree of the upload, its PE files signed, its catalogs replaced (contract/api.md section 5)."""
+    when = _made_at(work)
     prepared, signed = work.results["preparation"], work.results["signing"]
     signatures = {file["path"]: work.workspace / signed["folder"] / file["stored"] for file in signed["files"]}
     catalogs = {each["path"]: work.workspace / signed["folder"] / each["stored"] for each in signed["catalogs"]}

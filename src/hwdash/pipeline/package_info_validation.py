@@ -10,7 +10,6 @@ from pydantic import BaseModel, ConfigDict
 
 from hwdash.drivers.findings import Finding
 from hwdash.drivers.hlkx_shell import check_derived
-from hwdash.drivers.package import Kind
 from hwdash.drivers.package_contents import check_signatures
 from hwdash.pipeline.work import Done, StepFailed, Work, refuse_errors
 
@@ -35,17 +34,17 @@ def run(work: Work) -> Done:
     folder = work.fresh_folder("opened")
     try:
         inspected = work.in_child(
-            "inspection:inspect_package", {"kind": package_kind(work), "folder": str(folder)}, writable=[folder]
+            "inspection:inspect_package", {"kind": work.kind, "folder": str(folder)}, writable=[folder]
         )
     except StepFailed as unreadable:
         known_without_it = [
             *_certificate_findings(work, None),
-            *check_signatures(work.attributes["requestedSignatures"], package_kind(work)),
+            *check_signatures(work.attributes["requestedSignatures"], work.kind),
         ]
         raise StepFailed([*unreadable.messages, *map(str, known_without_it)]) from unreadable
     findings = [Finding.from_json(each) for each in inspected["findings"]]
     findings += _certificate_findings(work, inspected.get("signer"))
-    findings += check_signatures(work.attributes["requestedSignatures"], package_kind(work))
+    findings += check_signatures(work.attributes["requestedSignatures"], work.kind)
     info = _package_info(inspected)
     if work.derives_from is not None and info is not None:
         findings += check_derived(info, work.derives_from.package_info, work.package_name)
@@ -66,16 +65,6 @@ def run(work: Work) -> Done:
 def _package_info(inspected: dict[str, Any]) -> dict[str, Any] | None:
     said = inspected.get("packageInfo")
     return None if said is None else _PackageInfo.model_validate(said).model_dump()
-
-
-def package_kind(work: Work) -> Kind:
-    """What the package was submitted for."""
-    return kind_of(work.test_harness, is_test_sign=bool(work.attributes.get("isTestSign")))
-
-
-def kind_of(test_harness: str, *, is_test_sign: bool) -> Kind:
-    """What the packages of a product are. A test signature needs no results of the HLK (contract/dashboard.md 69)."""
-    return "attestation" if test_harness == "attestation" or is_test_sign else "whql"
 
 
 def _certificate_findings(work: Work, signer: dict[str, str] | None) -> list[Finding]:

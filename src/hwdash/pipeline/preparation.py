@@ -12,7 +12,6 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from hwdash.drivers.findings import Finding
 from hwdash.drivers.package import unsafe_path_reason
 from hwdash.drivers.pe import PeLayout
-from hwdash.pipeline.package_info_validation import package_kind
 from hwdash.pipeline.work import Done, Work, refuse_errors
 
 
@@ -97,9 +96,9 @@ def run(work: Work) -> Done:
         "inspection:prepare",
         {
             "folder": str(folder),
-            "submission": work.submission_id,
+            "submission": work.object_id,
             "signatures": work.attributes["requestedSignatures"],
-            "kind": package_kind(work),
+            "kind": work.kind,
             "today": work.now.astimezone(UTC).date().isoformat(),
         },
         writable=[folder],

@@ -8,7 +8,6 @@ from typing import Any
 from hwdash.domain.submission import allows_derived
 from hwdash.drivers.hlkx_shell import UNPROVEN_SHELL
 from hwdash.drivers.package import listing
-from hwdash.pipeline.package_info_validation import package_kind
 from hwdash.pipeline.work import Work, package_name, result_blob_key
 from hwdash.storage.blobs import BlobStore
 from hwdash.vocabulary import operating_system
@@ -34,7 +33,7 @@ def certification_report(work: Work) -> str:
         ("Company", f"{work.account_name} (seller {work.account_id})"),
         ("Product id", work.product_id),
         *([("Shared product id", work.shared_product_id)] if work.shared_product_id else []),
-        ("Submission id", work.submission_id),
+        ("Submission id", work.object_id),
         ("Submission", work.submission_name),
         *_derived(work),
         ("Certification type", _certification_type(work)),
@@ -69,7 +68,7 @@ def certification_report(work: Work) -> str:
     warnings = "".join(f"<li>{_text(each)}</li>" for each in findings) or "<li>none</li>"
     return (
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
-        f"<title>Certification report {work.submission_id}</title>"
+        f"<title>Certification report {work.object_id}</title>"
         f"<style>{STYLE}</style>"
         f"<h1>Certification report</h1><p><strong>{_text(WORTH)}</strong></p><table>{body}</table>"
         f"<h2>Warnings</h2><ul>{warnings}</ul>"
@@ -160,7 +159,7 @@ def _review_line(review: dict[str, Any]) -> str:
 
 
 def _test_results(work: Work) -> list[tuple[str, str]]:
-    if package_kind(work) != "whql":
+    if work.kind != "whql":
         return []
     return [("Test results", "not judged: the form in which the HLK stores them is not documented")]
 

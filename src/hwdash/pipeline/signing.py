@@ -1,7 +1,8 @@
 """signing: every catalog and every PE file gets a signature from the signer's process, which sees digests only.
 
 The signatures are kept beside the files: finalizeIngestion puts them in place while it writes the signed package. Each
-carries a timestamp of the time when the step was first begun: a run after a crash makes the same bytes again.
+carries a timestamp of the time when the step was first begun, a preproduction signature none: a run after a crash makes
+the same bytes again.
 """
 
 import hashlib
@@ -14,6 +15,7 @@ from pathlib import Path
 from hwdash.drivers.authenticode import SPC_INDIRECT_DATA, content_digest, signed_data, spc_pe_image_data
 from hwdash.drivers.catalog import CATALOG_CONTENT_TYPE
 from hwdash.pipeline.work import Done, StepFailed, Work
+from hwdash.signing.authority import PREPRODUCTION
 from hwdash.signing.errors import SigningRefused
 from hwdash.signing.signer import SigningRecord, SigningRequest
 
@@ -26,7 +28,7 @@ def run(work: Work) -> Done:
     folder = work.fresh_folder("signed")
     identity, when = _identity(work), _first_begun(work, folder)
     record = SigningRecord(
-        submission_id=work.submission_id,
+        submission_id=work.object_id,
         product_id=work.product_id,
         account_id=work.account_id,
         package_sha256=work.results["packageInfoValidation"]["packageDigest"],
@@ -59,7 +61,7 @@ def run(work: Work) -> Done:
             certificates=signed.chain,
             attributes=signed.attributes,
             signature=signed.signature,
-            timestamp=signed.timestamp,
+            timestamp=signed.timestamp or None,
         )
 
     def keep(name: str, path: str, signature: bytes) -> dict[str, str]:
@@ -110,7 +112,9 @@ def _first_begun(work: Work, folder: Path) -> datetime:
 
 
 def _identity(work: Work) -> str:
-    """Which of the four issuing identities signs (contract/api.md 6.6, contract/dashboard.md 72)."""
+    """Which of the issuing identities signs (contract/api.md 6.6 and 11, item 54; contract/dashboard.md 72)."""
+    if work.kind == "preproduction":
+        return PREPRODUCTION
     if work.attributes.get("isTestSign"):
         return "test"
     if work.attributes.get("isFlightSign"):

@@ -1,18 +1,11 @@
-"""The submission workflow: its steps in order, and how each is claimed, run and ended.
+"""The submission workflow: its steps in order, and the row that they move (how they run: pipeline/fenced.py)."""
 
-A step's effect stands between two transactions. The first claims it and raises the fence; the second stores its result
-and moves the row, only when the fence is still the same. A process that dies in between leaves files in the workspace
-and nothing else; the next run starts the step again. Two runs at once end in one result: the later claim.
-"""
-
-import logging
-import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import sqlalchemy as sa
 
-from hwdash.domain.submission import LAST_STEP, next_step
+from hwdash.domain.submission import next_step
 from hwdash.pipeline import (
     catalog_creation,
     finalize_ingestion,
@@ -23,11 +16,11 @@ from hwdash.pipeline import (
     signing,
     validation,
 )
-from hwdash.pipeline.engine import Course, Outcome
+from hwdash.pipeline.engine import Course
+from hwdash.pipeline.fenced import Ending, FencedWorkflow, Steps
 from hwdash.pipeline.report import publish_error_report
-from hwdash.pipeline.work import Done, Initial, Resources, StepFailed, Waiting, Work
+from hwdash.pipeline.work import Done, Initial, Work, kind_of, package_name
 from hwdash.storage.certificates import signing_certificates_of
-from hwdash.storage.database import Database
 from hwdash.storage.product_search import remember_hardware_ids
 from hwdash.storage.submissions import (
     claim_step,
@@ -39,9 +32,7 @@ from hwdash.storage.submissions import (
 )
 from hwdash.vocabulary import SUBMISSION_STEPS, SubmissionStep, SubmissionType, WorkflowState
 
-log = logging.getLogger(__name__)
-
-STEPS: dict[str, Callable[[Work], Done | Waiting]] = {
+STEPS: Steps = {
     SubmissionStep.PACKAGE_INFO_VALIDATION: package_info_validation.run,
     SubmissionStep.PREPARATION: preparation.run,
     SubmissionStep.SCANNING: scanning.run,
@@ -52,135 +43,85 @@ STEPS: dict[str, Callable[[Work], Done | Waiting]] = {
     SubmissionStep.FINALIZE_INGESTION: finalize_ingestion.run,
 }
 
-GIVEN_UP = (
-    "The service could not finish this step although it tried for a while. Nothing is known to be wrong with the "
-    "package; the operator finds the reason in the service's log."
-)
+SUBMISSION = Course("submission", tuple(str(step) for step in SUBMISSION_STEPS))
+"""The course of a submission."""
 
 
-class SubmissionWorkflow:
-    """Runs the steps of submissions, one call a step."""
+class SubmissionWorkflow(FencedWorkflow):
+    """Runs the steps of submissions."""
 
-    def __init__(self, database: Database, resources: Resources) -> None:
-        self._database = database
-        self._resources = resources
+    kind = SUBMISSION.kind
+    steps = STEPS
 
-    def run_step(self, submission_id: int, step: str) -> Outcome:
-        """Run ``step`` if the submission stands there. Raises whatever may pass when it is tried again."""
-        work = self._claim(submission_id, step)
-        if work is None:
-            return self._where(submission_id)
-        work.workspace.mkdir(parents=True, exist_ok=True)
-        try:
-            done = STEPS[step](work)
-        except StepFailed as refusal:
-            self._fail(work, step, refusal.messages)
-            return Outcome.STOP
-        if isinstance(done, Waiting):
-            log.info("submission %d: %s", submission_id, done.reason)
-            return Outcome.STOP
-        return self._advance(work, step, done)
-
-    def give_up(self, submission_id: int, step: str) -> None:
-        """Fail a step that was tried often enough."""
-        work = self._claim(submission_id, step)
-        if work is not None:
-            self._fail(work, step, [GIVEN_UP])
-
-    def sweep(self) -> None:
-        """Remove the workspaces that no unfinished submission needs. For start-up, before any step runs."""
-        with self._database.reading() as connection:
-            needed = {str(each) for each in unfinished_submissions(connection)}
-        folder = self._resources.workspaces
-        for each in folder.iterdir() if folder.is_dir() else ():
-            if each.name not in needed:
-                shutil.rmtree(each, ignore_errors=True)
-
-    def _claim(self, submission_id: int, step: str) -> Work | None:
-        with self._database.writing() as connection:
-            row = claim_step(connection, submission_id, step)
-            if row is None:
-                return None
-            return self._work(connection, row)
-
-    def _work(self, connection: sa.Connection, row: sa.Row[Any]) -> Work:
+    def claim(self, connection: sa.Connection, object_id: int, step: str) -> Work | None:
+        """Claim the step and raise the fence; None when the submission does not stand there."""
+        row = claim_step(connection, object_id, step)
+        if row is None:
+            return None
         return Work(
-            resources=self._resources,
-            submission_id=row.id,
+            resources=self.resources,
+            object_id=row.id,
             product_id=row.product_id,
             account_id=row.account_id,
             account_name=row.account_name,
             product_name=row.product_name,
             submission_name=row.name,
             test_harness=row.test_harness,
+            kind=kind_of(row.test_harness, is_test_sign=bool(row.attributes.get("isTestSign"))),
             attributes=row.attributes,
             policy=row.policy,
+            workspace=self.resources.workspaces / str(row.id),
+            package_name=package_name(row.id, row.test_harness),
             package_blob=row.package_blob,
             package_version=row.package_version,
             certificates={each.thumbprint: each for each in signing_certificates_of(connection, row.account_id)},
             results=step_results(connection, row.id),
             fence=row.fence,
-            now=self._resources.clock(),
+            now=self.resources.clock(),
             shared_product_id=row.shared_product_id,
             derives_from=_initial_of(connection, row) if row.type == SubmissionType.DERIVED else None,
         )
 
-    def _where(self, submission_id: int) -> Outcome:
-        """The submission does not stand at this step: either it is past it, or its workflow has ended."""
-        with self._database.reading() as connection:
-            return Outcome.NEXT if is_unfinished(connection, submission_id) else Outcome.STOP
+    def is_unfinished(self, connection: sa.Connection, object_id: int) -> bool:
+        """Is the submission's workflow still under way?"""
+        return is_unfinished(connection, object_id)
 
-    def _advance(self, work: Work, step: str, done: Done) -> Outcome:
+    def advanced(self, step: str, done: Done) -> Ending:
+        """The end of a step that went well."""
         following = next_step(step)
         moved: dict[str, Any] = (
             {"current_step": following, "state": WorkflowState.STARTED}
             if following
-            else {"state": WorkflowState.COMPLETED, "finished_at": self._resources.clock()}
+            else {"state": WorkflowState.COMPLETED, "finished_at": self.resources.clock()}
         )
-        ended = self._end(work, step, result=done.result, changes=done.changes | moved, files=done.files)
-        if step == LAST_STEP and ended:
-            shutil.rmtree(work.workspace, ignore_errors=True)
-        return Outcome.NEXT if following else Outcome.STOP
+        return Ending(done.result, done.changes | moved, done.files, is_last=following is None)
 
-    def _fail(self, work: Work, step: str, messages: list[str]) -> None:
-        now = self._resources.clock()
-        report = publish_error_report(self._resources.blobs, work.submission_id, work.test_harness, step, messages, now)
-        ended = self._end(
-            work,
+    def failed(self, work: Work, step: str, messages: list[str]) -> Ending:
+        """The end of a step, and of the workflow, that was refused: with an error report."""
+        now = self.resources.clock()
+        report = publish_error_report(self.resources.blobs, work.object_id, work.test_harness, step, messages, now)
+        changes = {"state": WorkflowState.FAILED, "messages": messages, "finished_at": now}
+        return Ending({"messages": messages}, changes, [report], is_last=True)
+
+    def store(self, connection: sa.Connection, work: Work, step: str, ending: Ending) -> bool:
+        """Store the end of a step when the fence is still the same; False otherwise."""
+        ended = end_step(
+            connection,
+            work.object_id,
             step,
-            result={"messages": messages},
-            changes={"state": WorkflowState.FAILED, "messages": messages, "finished_at": now},
-            files=[report],
+            fence=work.fence,
+            result=ending.result,
+            changes=ending.changes,
+            files=ending.files,
+            now=self.resources.clock(),
         )
-        if ended:
-            shutil.rmtree(work.workspace, ignore_errors=True)
-
-    def _end(
-        self,
-        work: Work,
-        step: str,
-        *,
-        result: dict[str, Any],
-        changes: dict[str, Any],
-        files: list[tuple[str, str, str]],
-    ) -> bool:
-        with self._database.writing() as connection:
-            ended = end_step(
-                connection,
-                work.submission_id,
-                step,
-                fence=work.fence,
-                result=result,
-                changes=changes,
-                files=files,
-                now=self._resources.clock(),
-            )
-            if ended and changes["state"] == WorkflowState.COMPLETED:
-                remember_hardware_ids(connection, work.submission_id, hardware_ids(work.results["preparation"]))
-        became = {WorkflowState.FAILED: "failed", WorkflowState.COMPLETED: "ended, and the submission with it"}
-        outcome = became.get(changes["state"], "ended") if ended else "was taken over by another run"
-        log.info("submission %d: %s %s", work.submission_id, step, outcome)
+        if ended and ending.changes["state"] == WorkflowState.COMPLETED:
+            remember_hardware_ids(connection, work.object_id, hardware_ids(work.results["preparation"]))
         return ended
+
+    def workspaces(self, connection: sa.Connection) -> Iterable[str]:
+        """The names of the workspaces that unfinished submissions need."""
+        return map(str, unfinished_submissions(connection))
 
 
 def hardware_ids(preparation: Mapping[str, Any]) -> set[str]:
@@ -205,7 +146,3 @@ def _initial_of(connection: sa.Connection, derived: sa.Row[Any]) -> Initial | No
         package_info=results.get("packageInfoValidation", {}).get("packageInfo"),
         hardware_ids=[each for bundle in bundles for each in bundle["hardwareIds"]],
     )
-
-
-SUBMISSION = Course("submission", tuple(str(step) for step in SUBMISSION_STEPS))
-"""The course of a submission."""

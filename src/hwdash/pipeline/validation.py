@@ -34,12 +34,7 @@ def run(work: Work) -> Done:
 
 def signatures_not_served(metadata: dict[str, Any], codes: Sequence[str]) -> list[Finding]:
     """The OS codes for which no INF has a device, by the package's driver metadata."""
-    served = {
-        code
-        for bundle in metadata["BundleInfoMap"].values()
-        for inf in bundle["InfInfoMap"].values()
-        for code in inf["OSPnPInfoMap"]
-    }
+    served = served_systems(metadata)
     return [
         Finding(
             rule="package.signature-not-served",
@@ -50,3 +45,13 @@ def signatures_not_served(metadata: dict[str, Any], codes: Sequence[str]) -> lis
         for code in codes
         if code not in served
     ]
+
+
+def served_systems(metadata: dict[str, Any]) -> set[str]:
+    """The OS codes for which some INF has a device, by the package's driver metadata."""
+    return {
+        code
+        for bundle in metadata["BundleInfoMap"].values()
+        for inf in bundle["InfInfoMap"].values()
+        for code in inf["OSPnPInfoMap"]
+    }

@@ -10,6 +10,7 @@ from typing import Any
 from hwdash.clock import Clock, system_clock
 from hwdash.drivers.errors import DriversError
 from hwdash.drivers.findings import Finding
+from hwdash.drivers.package import Kind
 from hwdash.pipeline.child import ChildFailed, ChildLimits, run_in_child
 from hwdash.pipeline.scan_engines import ScannerUnavailable
 from hwdash.settings import Settings
@@ -59,20 +60,28 @@ class Initial:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One run of one step of one submission."""
+    """One run of one step, for one submission or preproduction package."""
 
     resources: Resources
-    submission_id: int
+    object_id: int
+    """The id of the submission or preproduction package."""
     product_id: int
+    """0 for a preproduction package: it has no product."""
     account_id: int
     account_name: str
     product_name: str
     submission_name: str
     test_harness: str
+    kind: Kind
+    """What the package was handed in for."""
     attributes: dict[str, Any]
     """The product's attributes as stored: requestedSignatures, isTestSign, ..."""
     policy: dict[str, Any]
     """The account's policy."""
+    workspace: Path
+    """The object's own folder for work in progress."""
+    package_name: str
+    """The name of the uploaded package, for messages."""
     package_blob: str
     package_version: str
     certificates: dict[str, SigningCertificate]
@@ -84,11 +93,6 @@ class Work:
     shared_product_id: int = 0
     derives_from: Initial | None = None
     """Of a derived submission."""
-
-    @property
-    def workspace(self) -> Path:
-        """The submission's own folder for work in progress."""
-        return self.resources.workspaces / str(self.submission_id)
 
     def fresh_folder(self, name: str) -> Path:
         """A new empty folder in the workspace, that no other run of the step writes to: the fence is in its name."""
@@ -144,20 +148,20 @@ class Work:
                 return answer
         raise AssertionError("unreachable")
 
-    @property
-    def package_name(self) -> str:
-        """The name of the uploaded package, for messages."""
-        return package_name(self.submission_id, self.test_harness)
-
 
 def package_name(submission_id: int, test_harness: str) -> str:
     """The file name of a submission's initial package (contract/api.md 3.5)."""
     return f"Initial_{submission_id}.{'hlkx' if test_harness == 'hlk' else 'hckx' if test_harness == 'hck' else 'cab'}"
 
 
-def result_blob_key(submission_id: int, kind: str) -> str:
+def kind_of(test_harness: str, *, is_test_sign: bool) -> Kind:
+    """What a submission's package is for. A test signature needs no results of the HLK (contract/dashboard.md 69)."""
+    return "attestation" if test_harness == "attestation" or is_test_sign else "whql"
+
+
+def result_blob_key(object_id: int, kind: str) -> str:
     """The blob key of a result: the same in every run, so that a repeated step writes where the first one did."""
-    return hashlib.sha256(f"{submission_id}:{kind}".encode()).hexdigest()[:32]
+    return hashlib.sha256(f"{object_id}:{kind}".encode()).hexdigest()[:32]
 
 
 def refuse_errors(findings: Sequence[Finding]) -> None:
@@ -176,7 +180,7 @@ class Done:
 
     result: dict[str, Any]
     changes: dict[str, Any] = field(default_factory=dict)
-    """Columns of the submission that change with it."""
+    """Columns of the object that change with it."""
     files: list[tuple[str, str, str]] = field(default_factory=list)
     """Downloads to publish: (download type, blob key, file name)."""
 

@@ -37,9 +37,7 @@ class Sandbox:
 
 
 @contextmanager
-def running(
-    *, data: Path | None = None, certificates: Sequence[Path] = (), scenario: str = ""
-) -> Iterator[Sandbox]:
+def running(*, data: Path | None = None, certificates: Sequence[Path] = (), scenario: str = "") -> Iterator[Sandbox]:
     """Start a sandbox on a free port and stop it when the block ends.
 
     Without ``data`` it is thrown away then; with it the sandbox in that folder is used, made when there is none.

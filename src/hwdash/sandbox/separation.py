@@ -7,7 +7,7 @@ Four marks have to agree, and each is looked at whenever a service is made or pu
 - the subject of the TLS CA;
 - the row ``service_kind`` of the database (storage/kind.py), which with PostgreSQL is not in the folder.
 
-So a clock that was moved and a fault that was injected never reach a key that machines trust (docs/adr/0016).
+So a clock that was moved and a fault that was injected never reach a key that machines trust (docs/adr/0017).
 """
 
 from datetime import datetime

@@ -3,7 +3,7 @@
 import ssl
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -12,8 +12,10 @@ import httpx
 
 from hwdash.sdk import requests, transfer
 from hwdash.sdk.auth import Credentials
-from hwdash.sdk.errors import ApiError, SdkError, SubmissionFailed, TransportError
+from hwdash.sdk.errors import ApiError, SdkError, SigningFailed, SubmissionFailed, TransportError
+from hwdash.vocabulary import SigningStatus
 from hwdash.wire.audience import Audience
+from hwdash.wire.preprod import PreprodAsset, PreprodPackage
 from hwdash.wire.product import Product
 from hwdash.wire.submission import Submission
 
@@ -25,7 +27,7 @@ LONGEST_PAUSE_SECONDS = 60.0
 
 
 class HardwareClient:
-    """Products and submissions of one account.
+    """Products, submissions and preproduction packages of one account.
 
     ``url`` is the service's origin, ``verify`` the path of a CA certificate or True for the system's. Methods raise the
     errors of hwdash.sdk.errors. What can be repeated without harm is repeated when the connection breaks or the service
@@ -173,6 +175,49 @@ class HardwareClient:
                 )
             self._sleep(poll_seconds)
 
+    def upload_preprod(
+        self, package: Path, progress: transfer.Progress = transfer.silent, *, request_id: str | None = None
+    ) -> PreprodPackage:
+        """Upload a package for preproduction signing, which starts at once. ``request_id`` as in ``create_product``."""
+        return self._send(
+            requests.upload_preprod(), request_id or str(uuid.uuid4()), lambda: transfer.pieces(package, progress),
+            {"Content-Type": "application/octet-stream", "Content-Length": str(package.stat().st_size)},
+        )  # fmt: skip
+
+    def get_preprod(self, package_id: str) -> PreprodPackage:
+        """A preproduction package with its signing status and assets."""
+        return self._send(requests.get_preprod(package_id))
+
+    def preprod_assets(self, package_id: str) -> list[PreprodAsset]:
+        """The assets of a preproduction package."""
+        return self._send(requests.list_preprod_assets(package_id))
+
+    def wait_preprod(
+        self, package_id: str, *, poll_seconds: float = 5.0, timeout_seconds: float | None = None,
+        progress: Callable[[PreprodPackage], None] = lambda package: None,
+    ) -> PreprodPackage:  # fmt: skip
+        """Wait until the package is signed. Raises SigningFailed when it failed, TransportError when time is up."""
+        until = None if timeout_seconds is None else self._now() + timeout_seconds
+        while True:
+            package = self.get_preprod(package_id)
+            progress(package)
+            if package.signing_status == SigningStatus.FAILED:
+                raise SigningFailed(package_id, package.error.message if package.error else "The service gave none.")
+            if package.signing_status == SigningStatus.SUCCEEDED:
+                return package
+            if until is not None and self._now() > until:
+                raise TransportError(f"package {package_id} is not signed after {timeout_seconds:.0f} s; it goes on")
+            self._sleep(poll_seconds)
+
+    def download_preprod(
+        self, package_id: str, asset: PreprodAsset, target: Path, progress: transfer.Progress = transfer.silent
+    ) -> None:
+        """Download an asset to a file, which appears only when it is complete and has the asset's hash."""
+        url = self._absolute(requests.preprod_download_path(package_id, asset.id))
+        transfer.download(
+            self._http, url, target, progress, self._sleep, authorization=self._authorization, sha256=asset.content_hash
+        )
+
     def _all(self, call: Callable[[str | None], requests.Call[tuple[list[T], str | None]]]) -> Iterator[T]:
         page: str | None = None
         while True:
@@ -181,16 +226,29 @@ class HardwareClient:
             if page is None:
                 return
 
-    def _send(self, call: requests.Call[T], request_id: str | None = None) -> T:
-        headers = {"MS-RequestId": request_id or str(uuid.uuid4()), "MS-CorrelationId": str(uuid.uuid4())}
+    def _authorization(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self._credentials.token(self._http)}"}
+
+    def _send(
+        self,
+        call: requests.Call[T],
+        request_id: str | None = None,
+        content: Callable[[], Iterator[bytes]] | None = None,
+        more_headers: Mapping[str, str] | None = None,
+    ) -> T:
+        headers = {
+            **(more_headers or {}),
+            "MS-RequestId": request_id or str(uuid.uuid4()),
+            "MS-CorrelationId": str(uuid.uuid4()),
+        }
         repeatable = call.repeatable or request_id is not None
         url = self._absolute(call.path)
         pause, refreshed = FIRST_PAUSE_SECONDS, False
         for tries_left in reversed(range(TRIES)):
-            token = self._credentials.token(self._http)
+            authorized = headers | self._authorization()
             try:
                 answer = self._http.request(
-                    call.method, url, json=call.body, headers=headers | {"Authorization": f"Bearer {token}"}
+                    call.method, url, json=call.body, content=content() if content else None, headers=authorized
                 )
             except httpx.HTTPError as error:
                 if not tries_left or not (repeatable or isinstance(error, httpx.ConnectError)):

@@ -6,6 +6,7 @@ SdkError
   ApiError              the service refused the request
     Throttled           ... because there were too many; retry_after says when to come back
   SubmissionFailed      the workflow of a submission ended in failed
+  SigningFailed         a preproduction package was not signed
 """
 
 from collections.abc import Sequence
@@ -60,3 +61,12 @@ class SubmissionFailed(SdkError):
         super().__init__("\n".join([f"The submission failed in {step}.", *messages]))
         self.step = step
         self.messages = list(messages)
+
+
+class SigningFailed(SdkError):
+    """A preproduction package ended in Failed; ``reason`` is the service's text, a line a finding."""
+
+    def __init__(self, package_id: str, reason: str) -> None:
+        super().__init__(f"The package {package_id} was not signed.\n{reason}")
+        self.package_id = package_id
+        self.reason = reason

@@ -3,12 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
+from urllib.parse import quote
 
 from pydantic import ValidationError
 
 from hwdash.sdk.errors import ApiError, AuthenticationError, SdkError, Throttled
 from hwdash.wire.audience import Audience
 from hwdash.wire.base import WireModel
+from hwdash.wire.preprod import PreprodAsset, PreprodPackage
 from hwdash.wire.product import Product
 from hwdash.wire.submission import Submission
 
@@ -134,6 +136,38 @@ def commit(product_id: int, submission_id: int) -> Call[None]:
     return Call(
         "POST", f"{BASE}/products/{product_id}/submissions/{submission_id}/commit", _nothing, {}, repeatable=False
     )
+
+
+def upload_preprod() -> Call[PreprodPackage]:
+    """``PUT preprod/packages``; the package goes as the body. A second one makes a package more, which is harmless."""
+    return Call("PUT", f"{BASE}/preprod/packages", _model(PreprodPackage))
+
+
+def get_preprod(package_id: str) -> Call[PreprodPackage]:
+    """``GET preprod/packages/{id}``."""
+    return Call("GET", f"{BASE}/preprod/packages/{_segment(package_id)}", _model(PreprodPackage))
+
+
+def list_preprod_assets(package_id: str) -> Call[list[PreprodAsset]]:
+    """``GET assets``: a bare array."""
+    read_one = _model(PreprodAsset)
+
+    def read(value: Any) -> list[PreprodAsset]:
+        if not isinstance(value, list):
+            raise SdkError("the service's answer is not an array of assets")
+        return [read_one(each) for each in value]
+
+    return Call("GET", f"{BASE}/preprod/packages/{_segment(package_id)}/assets", read)
+
+
+def preprod_download_path(package_id: str, asset_id: str) -> str:
+    """The path of an asset's bytes."""
+    return f"{BASE}/preprod/packages/{_segment(package_id)}/assets/{_segment(asset_id)}/download"
+
+
+def _segment(opaque: str) -> str:
+    """An id whose form is the service's business, as one segment of a path."""
+    return quote(opaque, safe="")
 
 
 def raise_for(status: int, body: Any, headers: Mapping[str, str]) -> None:

@@ -1,26 +1,30 @@
 """Packages to and from a SAS URL, in the requests of Azure Blob storage. Memory stays at a few blocks."""
 
 import base64
+import hashlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 import httpx
 
 from hwdash.sdk.errors import ApiError, TransportError
+from hwdash.sdk.requests import raise_for
 
 BLOCK = 4 << 20
 PARALLEL = 4
 SINGLE_PUT = 4 << 20
 TRIES = 5
+PIECE = 1 << 20
 FIRST_PAUSE_SECONDS = 0.5
 BUSY = (408, 429, 500, 502, 503, 504)
 
 Sleep = Callable[[float], None]
 """Waits so many seconds."""
 
+Headers = Mapping[str, str]
 Progress = Callable[[int, int], None]
 """Called with the bytes moved so far and the bytes in all."""
 
@@ -62,18 +66,41 @@ def upload(http: httpx.Client, url: str, package: Path, progress: Progress = sil
     _put(http, f"{url}&comp=blocklist", body.encode(), {"Content-Type": "application/xml"}, sleep)
 
 
+def no_headers() -> Headers:
+    """A SAS URL needs none."""
+    return {}
+
+
+def pieces(package: Path, progress: Progress = silent) -> Iterator[bytes]:
+    """The body of an upload that goes in one request."""
+    total, done = package.stat().st_size, 0
+    progress(0, total)
+    with package.open("rb") as stream:
+        while piece := stream.read(PIECE):
+            yield piece
+            done += len(piece)
+            progress(done, total)
+
+
 def download(
-    http: httpx.Client, url: str, target: Path, progress: Progress = silent, sleep: Sleep = time.sleep
+    http: httpx.Client,
+    url: str,
+    target: Path,
+    progress: Progress = silent,
+    sleep: Sleep = time.sleep,
+    *,
+    authorization: Callable[[], Headers] = no_headers,
+    sha256: str | None = None,
 ) -> None:
     """Get a file. It is written beside ``target`` and renamed when complete; a broken connection goes on where it
-    broke.
+    broke. ``authorization`` gives the headers that each request needs; ``sha256`` (hex) is what the file must have.
     """
     part = target.with_name(f"{target.name}.part")
     done, total, etag = 0, 0, ""
     try:
         with part.open("wb") as out:
             for tries_left in reversed(range(TRIES)):
-                headers = {"Range": f"bytes={done}-", "If-Match": etag} if done else {}
+                headers = {**authorization(), **({"Range": f"bytes={done}-", "If-Match": etag} if done else {})}
                 try:
                     with http.stream("GET", url, headers=headers) as answer:
                         if answer.status_code not in (200, 206):
@@ -95,9 +122,18 @@ def download(
                     sleep(1.0)
             out.flush()
             os.fsync(out.fileno())
+        if sha256 is not None:
+            _check_digest(part, sha256)
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _check_digest(part: Path, sha256: str) -> None:
+    with part.open("rb") as stream:
+        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    if found != sha256.casefold():
+        raise TransportError(f"what was downloaded has the SHA-256 {found}, and the service says {sha256}")
 
 
 def _put(http: httpx.Client, url: str, body: bytes, headers: dict[str, str], sleep: Sleep) -> None:
@@ -119,6 +155,8 @@ def _put(http: httpx.Client, url: str, body: bytes, headers: dict[str, str], sle
 
 
 def _refused(answer: httpx.Response, what: str) -> None:
+    if answer.headers.get("Content-Type", "").startswith("application/json"):
+        raise_for(answer.status_code, answer.json(), answer.headers)
     code = answer.headers.get("x-ms-error-code", "")
     text = answer.text
     start, end = text.find("<Message>"), text.find("</Message>")

@@ -17,6 +17,8 @@ from hwdash.clock import Clock, system_clock
 from hwdash.domain.errors import Code, DomainError
 from hwdash.pipeline.child import check_isolation
 from hwdash.pipeline.engine import Engine, Runner, WorkflowQueue
+from hwdash.pipeline.fenced import sweep
+from hwdash.pipeline.preprod import PREPROD, PreprodWorkflow, drop_abandoned_uploads
 from hwdash.pipeline.scanning import check_rules
 from hwdash.pipeline.submission import SUBMISSION, SubmissionWorkflow
 from hwdash.pipeline.work import Resources
@@ -34,6 +36,7 @@ from hwdash.server.page_tokens import PageTokens
 from hwdash.server.sas import SasSigner
 from hwdash.server.service import Service
 from hwdash.server.tokens import TokenIssuer
+from hwdash.server.uploads import Uploads
 from hwdash.settings import Settings
 from hwdash.signing.authority import check_kind
 from hwdash.signing.keys import KeyFolder
@@ -87,7 +90,8 @@ def create_service(
         claim_database(connection, sandbox=sandbox)
     blobs = BlobStore(settings.data / "blobs", clock=clock, max_blob_size=settings.max_package_mb << 20)
     signer = SignerProcess.start(keys_folder(settings.data))
-    workflow = SubmissionWorkflow(database, Resources(settings=settings, blobs=blobs, signer=signer, clock=clock))
+    resources = Resources(settings=settings, blobs=blobs, signer=signer, clock=clock)
+    workflow, preprod = SubmissionWorkflow(database, resources), PreprodWorkflow(database, resources)
     workflows = WorkflowQueue(database)
     entra = EntraTokens.of(settings, clock)
     service = Service(
@@ -99,9 +103,10 @@ def create_service(
         tokens=TokenIssuer(keys.token, login_url or url, clock, foreign=entra.verify if entra else None),
         pages=PageTokens(keys.sas),
         workflows=workflows,
+        uploads=Uploads(),
         clock=clock,
     )
-    engine = Engine(database, {SUBMISSION: around(service, workflow)})
+    engine = Engine(database, {SUBMISSION: around(service, workflow), PREPROD: preprod})
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -114,7 +119,8 @@ def create_service(
             await asyncio.to_thread(stop)
 
     def start() -> None:
-        workflow.sweep()
+        sweep(database, resources, [workflow, preprod])
+        drop_abandoned_uploads(database, blobs, clock())
         blobs.collect_garbage(clock())
         engine.start()
 
@@ -174,7 +180,7 @@ def _application(service: Service, lifespan: object, entra: EntraTokens | None) 
     async def may_write(key: str) -> bool:
         return await service.database.read(is_open_for_upload, key)
 
-    blobs = BlobEndpoint(service.blobs, service.sas, may_write=may_write, clock=service.clock)
+    blobs = BlobEndpoint(service.blobs, service.sas, may_write=may_write, clock=service.clock, uploads=service.uploads)
     frame: ASGIApp = Frame(service, ROUTES, app)
     if entra is not None:
         frame = KeysBeforeRequests(frame, entra)

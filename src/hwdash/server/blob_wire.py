@@ -7,13 +7,14 @@ Sources: Microsoft Learn, "Operations on block blobs", "Specifying conditional h
 import base64
 import binascii
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 from xml.parsers import expat
 from xml.sax.saxutils import escape
 
+from hwdash.server.errors import HttpProblem
 from hwdash.server.sas import Grant, SasError
 from hwdash.storage.blobs import DEFAULT_CONTENT_TYPE, MAX_BLOCKS, Blob, BlobError, BlockKind, Conditions
 
@@ -101,49 +102,62 @@ class BlobRequest:
 
     def conditions(self) -> Conditions:
         """The conditional headers. BlobError: InvalidHeaderValue."""
-        return Conditions(
-            self._etags("if-match"),
-            self._etags("if-none-match"),
-            self._time("if-modified-since"),
-            self._time("if-unmodified-since"),
-        )
+        return conditions(self.headers)
 
     def byte_range(self, blob: Blob) -> tuple[int, int] | None:
-        """First byte and end asked for; None for the whole blob, as for a Range that is not understood (RFC 9110).
+        """What ``byte_range`` reads. BlobError: InvalidRange, InvalidHeaderValue."""
+        return byte_range(self.headers, blob)
 
-        BlobError: InvalidRange, InvalidHeaderValue.
-        """
-        text = self.headers.get("x-ms-range") or self.headers.get("range", "")
-        if self.headers.get("if-range", blob.etag) != blob.etag:
-            return None
-        match = _RANGE.match(text.strip())
-        if match is None or not any(match.groups()):
-            if "x-ms-range" in self.headers:
-                raise BlobError("InvalidHeaderValue", "x-ms-range is bytes=FIRST-LAST or bytes=FIRST-.")
-            return None
-        first, last = match.groups()
-        start = int(first) if first else max(0, blob.size - int(last))
-        end = min(int(last) + 1, blob.size) if first and last else blob.size
-        if start >= blob.size:
-            raise InvalidRangeError(blob.size)
-        if end <= start:
-            raise BlobError("InvalidHeaderValue", "The range ends before it starts.")
-        return start, end
 
-    def _etags(self, header: str) -> tuple[str, ...]:
-        tags = [tag.strip().removeprefix("W/") for tag in self.headers.get(header, "").split(",")]
-        return tuple(tag if tag == "*" or tag.startswith('"') else f'"{tag}"' for tag in tags if tag)
+def conditions(headers: Mapping[str, str]) -> Conditions:
+    """The conditional headers, names in lower case. BlobError: InvalidHeaderValue."""
+    return Conditions(
+        etags(headers, "if-match"),
+        etags(headers, "if-none-match"),
+        _time(headers, "if-modified-since"),
+        _time(headers, "if-unmodified-since"),
+    )
 
-    def _time(self, header: str) -> datetime | None:
-        text = self.headers.get(header)
-        if text is None:
-            return None
-        try:
-            time = parsedate_to_datetime(text)
-        except ValueError:
-            message = f"{header} is not a date such as Mon, 23 Nov 2026 14:11:00 GMT."
-            raise BlobError("InvalidHeaderValue", message) from None
-        return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+def byte_range(headers: Mapping[str, str], blob: Blob) -> tuple[int, int] | None:
+    """First byte and end asked for; None for the whole blob, as for a Range that is not understood (RFC 9110).
+
+    BlobError: InvalidRange, InvalidHeaderValue.
+    """
+    text = headers.get("x-ms-range") or headers.get("range", "")
+    if headers.get("if-range", blob.etag) != blob.etag:
+        return None
+    match = _RANGE.match(text.strip())
+    if match is None or not any(match.groups()):
+        if "x-ms-range" in headers:
+            raise BlobError("InvalidHeaderValue", "x-ms-range is bytes=FIRST-LAST or bytes=FIRST-.")
+        return None
+    first, last = match.groups()
+    start = int(first) if first else max(0, blob.size - int(last))
+    end = min(int(last) + 1, blob.size) if first and last else blob.size
+    if start >= blob.size:
+        raise InvalidRangeError(blob.size)
+    if end <= start:
+        raise BlobError("InvalidHeaderValue", "The range ends before it starts.")
+    return start, end
+
+
+def etags(headers: Mapping[str, str], header: str) -> tuple[str, ...]:
+    """The entity tags of a header, each in quotes, or ``*``."""
+    tags = [tag.strip().removeprefix("W/") for tag in headers.get(header, "").split(",")]
+    return tuple(tag if tag == "*" or tag.startswith('"') else f'"{tag}"' for tag in tags if tag)
+
+
+def _time(headers: Mapping[str, str], header: str) -> datetime | None:
+    text = headers.get(header)
+    if text is None:
+        return None
+    try:
+        time = parsedate_to_datetime(text)
+    except ValueError:
+        message = f"{header} is not a date such as Mon, 23 Nov 2026 14:11:00 GMT."
+        raise BlobError("InvalidHeaderValue", message) from None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 @dataclass(slots=True)
@@ -220,6 +234,12 @@ def block_list_xml(committed: Iterable[tuple[str, int]] | None, uncommitted: Ite
             parts.append(f"</{name}>")
     parts.append("</BlockList>")
     return "".join(parts).encode()
+
+
+def blob_problem(error: BlobError) -> HttpProblem:
+    """The same refusal on a route of the API, in the flat envelope."""
+    headers = {"Content-Range": f"bytes */{error.size}"} if isinstance(error, InvalidRangeError) else None
+    return HttpProblem(_STATUS[error.code], error.message, headers)
 
 
 def error_answer(error: BlobError | SasError) -> Answer:

@@ -9,11 +9,9 @@ import hashlib
 import time
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
 from os import RWF_NOWAIT
-from typing import ParamSpec, TypeVar
 from urllib.parse import parse_qsl
 
 from starlette.types import Message, Receive, Scope, Send
@@ -31,15 +29,9 @@ from hwdash.server.blob_wire import (
     to_base64,
 )
 from hwdash.server.sas import SAS_VERSION, SasError, SasSigner
+from hwdash.server.uploads import Uploads
 from hwdash.storage.blobs import MIB, Blob, BlobError, BlobReader, BlobStore, BlobWriter, BlockWriter
 
-P = ParamSpec("P")
-R = TypeVar("R")
-W = TypeVar("W", BlobWriter, BlockWriter)
-
-WRITE_BATCH = 2 * MIB
-WRITE_BUFFERS = 16 * MIB
-"""What all uploads together collect before they write, however many they are; as much again is being written."""
 READ_CHUNK = 120 * 1024
 """Below the 128 KiB from which malloc maps fresh pages for each chunk: smaller ones are warm and fault no pages."""
 IDLE_SECONDS = 120
@@ -73,14 +65,13 @@ class BlobEndpoint:
         *,
         may_write: Callable[[str], Awaitable[bool]],
         clock: Clock,
-        threads: int = 8,
+        uploads: Uploads | None = None,
     ) -> None:
         self._store = store
         self._sas = sas
         self._may_write = may_write
         self._clock = clock
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="blob")
-        self._uploads = 0
+        self._uploads = uploads or Uploads()
         self._writable: dict[str, float] = {}  # key: until when blocks are taken without asking
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -125,7 +116,7 @@ class BlobEndpoint:
     async def _operation(self, request: BlobRequest, receive: Receive) -> Answer:
         match request.method, request.query.get("comp"):
             case "GET", "blocklist":
-                return await self._thread(self._get_block_list, request)
+                return await self._uploads.thread(self._get_block_list, request)
             case "PUT", None:
                 return await self._put_blob(request, receive)
             case "PUT", "block":
@@ -145,7 +136,7 @@ class BlobEndpoint:
         content_type = request.content_type("content-type")
         await self._check_writable(request)
         # Refused now, a package of gigabytes need not be sent first; publishing checks the condition again.
-        conditions.check_write(await self._thread(self._store.stat, key))
+        conditions.check_write(await self._uploads.thread(self._store.stat, key))
 
         def publish(writer: BlobWriter) -> Blob:
             return writer.finish(
@@ -153,7 +144,7 @@ class BlobEndpoint:
             )
 
         open_writer = partial(self._store.write_blob, key, length=length, hashes=("md5",))
-        blob = await self._write(open_writer, receive, publish, partial(self._check_writable, request))
+        blob = await self._uploads.write(open_writer, _body(receive), publish, partial(self._check_writable, request))
         return await self._published(blob, blob.content_md5)
 
     async def _put_block(self, request: BlobRequest, receive: Receive) -> Answer:
@@ -169,7 +160,7 @@ class BlobEndpoint:
         hashes = ("md5",) if expected else ()
         open_writer = partial(self._store.write_block, key, block_id, length=length, hashes=hashes)
         try:
-            await self._write(open_writer, receive, partial(BlockWriter.finish, expected_md5=expected))
+            await self._uploads.write(open_writer, _body(receive), partial(BlockWriter.finish, expected_md5=expected))
         except BlobError as error:
             if error.code == "InvalidBlockId":
                 raise BlobError("InvalidQueryParameterValue", error.message) from error
@@ -186,9 +177,9 @@ class BlobEndpoint:
         digest = hashlib.md5(body, usedforsecurity=False).digest()
         if request.md5("content-md5") not in {None, digest}:
             raise BlobError("Md5Mismatch", "The Content-MD5 sent is not that of the list received; send it again.")
-        blocks = await self._thread(parse_block_list, bytes(body))
+        blocks = await self._uploads.thread(parse_block_list, bytes(body))
         await self._check_writable(request)
-        blob = await self._thread(
+        blob = await self._uploads.thread(
             self._store.commit_blocks,
             request.grant.key,
             blocks,
@@ -200,7 +191,7 @@ class BlobEndpoint:
         return await self._published(blob, digest)
 
     async def _published(self, blob: Blob, content_md5: bytes | None) -> Answer:
-        await self._thread(self._store.prune, blob.key, (), superseded_before=self._clock() - SUPERSEDED_FOR)
+        await self._uploads.thread(self._store.prune, blob.key, (), superseded_before=self._clock() - SUPERSEDED_FOR)
         headers = {"ETag": blob.etag, "Last-Modified": http_date(blob.last_modified)}
         if content_md5:
             headers["Content-MD5"] = to_base64(content_md5)
@@ -211,60 +202,10 @@ class BlobEndpoint:
             message = "The package was committed and can no longer be replaced; create a new submission for another."
             raise BlobError("AuthorizationFailure", message)
 
-    async def _write(
-        self,
-        open_writer: Callable[[], W],
-        receive: Receive,
-        finish: Callable[[W], R],
-        check: Callable[[], Awaitable[None]] | None = None,
-    ) -> R:
-        """Write a body as it comes, a thread one batch while the next one arrives; await ``check`` and then ``finish``.
-
-        As few runs in a thread as can be: one for a small body, with all from the opening to the sync.
-        """
-        self._uploads += 1
-        writers: list[W] = []
-        batch: list[bytes] = []
-        collected = 0
-        writing: asyncio.Future[None] | None = None
-
-        def write(chunks: list[bytes]) -> None:
-            if not writers:
-                writers.append(open_writer())
-            writers[0].write(*chunks)
-
-        def write_last(chunks: list[bytes]) -> R:
-            write(chunks)
-            return finish(writers[0])
-
-        try:
-            async for chunk in _body(receive):
-                full = collected + len(chunk) > min(WRITE_BATCH, WRITE_BUFFERS // self._uploads)
-                if batch and (full or len(batch) == 512):
-                    if writing is not None:
-                        await writing
-                    writing = self._thread(write, batch)
-                    batch, collected = [], 0
-                batch.append(chunk)
-                collected += len(chunk)
-            if writing is not None:
-                await writing
-            if check is not None:
-                await check()
-            return await self._thread(write_last, batch)
-        except BaseException:
-            if writing is not None:
-                await asyncio.wait([writing])  # it may be the one that opens the writer
-            for writer in writers:
-                await self._thread(writer.abort)
-            raise
-        finally:
-            self._uploads -= 1
-
     # Downloads
 
     async def _get_blob(self, request: BlobRequest, common: dict[str, str], receive: Receive, send: Send) -> None:
-        blob = await self._thread(self._store.stat, request.grant.key)
+        blob = await self._uploads.thread(self._store.stat, request.grant.key)
         unmodified = is_unmodified(request.conditions(), blob)
         if blob is None:
             raise BlobError("BlobNotFound", "Nothing was uploaded here yet.")
@@ -306,7 +247,7 @@ class BlobEndpoint:
             try:
                 count = reader.preadv(memoryview(chunk), start, RWF_NOWAIT)
             except OSError:  # not in the cache, or a file system that cannot tell
-                count = await self._thread(reader.preadv, memoryview(chunk), start)
+                count = await self._uploads.thread(reader.preadv, memoryview(chunk), start)
             start += count
             yield chunk if count == len(chunk) else chunk[:count]
 
@@ -327,9 +268,6 @@ class BlobEndpoint:
         uncommitted = [(block.block_id, block.size) for block in staged]
         lists = committed if wanted != "uncommitted" else None, uncommitted if wanted != "committed" else None
         return Answer(200, headers, block_list_xml(*lists))
-
-    def _thread(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[R]:
-        return asyncio.wrap_future(self._threads.submit(function, *args, **kwargs))
 
 
 async def _body(receive: Receive) -> AsyncGenerator[bytes, None]:

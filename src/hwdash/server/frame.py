@@ -18,12 +18,14 @@ from sqlalchemy.exc import IntegrityError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hwdash.domain.errors import Code, DomainError
+from hwdash.server.blob_wire import blob_problem, byte_range, conditions, etags, http_date, is_unmodified
 from hwdash.server.errors import HttpProblem, domain_answer, problem_answer
 from hwdash.server.paths import RouteTree, canonical_path, identifier
 from hwdash.server.requests import Identity, authenticate, authorize, read_json, read_model
-from hwdash.server.route import NUMBERS, Exchange, FileAnswer, Route
+from hwdash.server.route import NUMBERS, Exchange, FileAnswer, JsonAnswer, Route
 from hwdash.server.service import Service
 from hwdash.server.throttle import Throttle
+from hwdash.storage.blob_files import BlobError
 from hwdash.storage.creates import CreateKey, find_created, remember_created
 from hwdash.wire.base import WireModel
 
@@ -68,9 +70,13 @@ class Frame:
             exchange = Exchange(path, request_id, headers, lambda: _body(receive))
             document = await self._run(route, exchange, found.parameters, scope["query_string"])
             if isinstance(document, FileAnswer):
-                await self._send_file(send, route.status, document, correlation)
+                await self._send_file(send, route.status, document, headers, correlation)
                 return
             status, more = route.status, _location(route, document)
+            if isinstance(document, JsonAnswer):
+                more, document = document.headers, document.document
+                if route.method == "GET" and _has_it(headers, more.get("ETag")):
+                    status, document = 304, None
             body = b"" if document is None else to_json(document)
         except ClientGone:
             return
@@ -122,14 +128,30 @@ class Frame:
 
         await self._other(inner, receive, answer)
 
-    async def _send_file(self, send: Send, status: int, answer: FileAnswer, correlation: Headers) -> None:
-        """Stream a stored file in pieces, read off the event loop."""
-        stat = await asyncio.to_thread(self._service.blobs.stat, answer.blob)
-        with await asyncio.to_thread(self._service.blobs.open, answer.blob) as stream:
-            size = {} if stat is None else {"content-length": str(stat.size)}
-            headers = _encoded({"content-type": answer.media_type, **size, **answer.headers, **correlation})
-            await send({"type": "http.response.start", "status": status, "headers": headers})
-            while piece := await asyncio.to_thread(stream.read, _PIECE):
+    async def _send_file(
+        self, send: Send, status: int, answer: FileAnswer, asked: Headers, correlation: Headers
+    ) -> None:
+        """Stream a stored file, or the range of it that is asked for, in pieces that are read off the event loop."""
+        blob = await asyncio.to_thread(self._service.blobs.stat, answer.blob)
+        if blob is None:
+            raise HttpProblem(404, "The file is not in the store any more.")
+        try:
+            unmodified, span = is_unmodified(conditions(asked), blob), byte_range(asked, blob)
+        except BlobError as error:
+            raise blob_problem(error) from error
+        common = {"ETag": blob.etag, "Last-Modified": http_date(blob.last_modified), **answer.headers, **correlation}
+        if unmodified:
+            await _send(send, 304, b"", common)
+            return
+        start, end = span or (0, blob.size)
+        headers = {"Accept-Ranges": "bytes", "Content-Type": answer.media_type, "Content-Length": str(end - start)}
+        if span:
+            status, headers["Content-Range"] = 206, f"bytes {start}-{end - 1}/{blob.size}"
+        with await asyncio.to_thread(self._service.blobs.open, answer.blob, blob.version) as stream:
+            stream.seek(start)
+            await send({"type": "http.response.start", "status": status, "headers": _encoded(headers | common)})
+            while start < end and (piece := await asyncio.to_thread(stream.read, min(_PIECE, end - start))):
+                start += len(piece)
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
 
@@ -173,8 +195,18 @@ def _create_key(request_id: str, route: Route, ids: Sequence[Any], arguments: Se
 
 def _location(route: Route, document: Any) -> Headers:
     """Where what was created is found."""
-    links = document.get("links") if route.status == 201 else None
+    links = document.get("links") if route.status == 201 and isinstance(document, dict) else None
     return {"Location": links[0]["href"]} if links else {}
+
+
+def _has_it(asked: Headers, etag: str | None) -> bool:
+    """Whether the client has this version. Raises HttpProblem 412 when it insists on another one."""
+    if etag is None:
+        return False
+    wanted, had = etags(asked, "if-match"), etags(asked, "if-none-match")
+    if wanted and not {"*", etag} & set(wanted):
+        raise HttpProblem(412, f"It is now {etag}, which If-Match does not name.", {"ETag": etag})
+    return bool({"*", etag} & set(had))
 
 
 def _headers(scope: Scope) -> dict[str, str]:
@@ -205,7 +237,7 @@ async def _send(send: Send, status: int, body: bytes, headers: Headers) -> None:
     start = _encoded(headers)
     if body:
         start.append((b"content-type", JSON.encode()))
-    if status != 204:
+    if status not in (204, 304):
         start.append((b"content-length", str(len(body)).encode()))
     await send({"type": "http.response.start", "status": status, "headers": start})
     await send({"type": "http.response.body", "body": body})

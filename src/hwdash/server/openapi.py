@@ -119,6 +119,15 @@ def _answers(route: Route) -> dict[int, Document]:
         answers[422] = _answer("Invalid input, with every finding; or not in the object's present state.", functional)
     if route.stream is not None:
         answers[400] = answers[413] = _answer("The body cannot be taken.", {"anyOf": [flat, functional]})
+        answers[408] = _answer("The body stopped coming.", flat)
+        answers[507] = _answer("The service has no room for the body.", flat)
+    is_file = isinstance(route.answer, str)
+    if is_file:
+        answers[206] = _success(route) | {"description": "The range of the file."}
+        answers[400] = answers[416] = _answer("Not a range of the file.", flat)
+    if is_file or (route.method == "GET" and any("etag" in model.model_fields for model in _models(route.answer))):
+        answers[304] = {"description": "It has not changed; without a body.", "headers": _HEADERS}
+        answers[412] = _answer("It has changed.", flat)
     answers[500] = _answer("An error of the service.", flat)
     return answers
 

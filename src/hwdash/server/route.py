@@ -8,7 +8,8 @@ the answer or the refusal. A route's function does the rest:
 
 The arguments after ``caller`` come in this order: the ids of the path, the query model, the body model; those that the
 route does not have are left out. A function of a public route (``roles`` None) gets no caller. The result is the JSON
-document, None for an answer without a body, or a FileAnswer. A refusal is a DomainError.
+document (in a JsonAnswer where it has headers), None for an answer without a body, or a FileAnswer. A refusal is a
+DomainError.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -28,6 +29,8 @@ NUMBERS = {
     "submission_id": "submission",
     "label_id": "shipping label",
     "seller_id": "account",
+    "package_id": "preproduction package",
+    "asset_id": "asset",
 }
 
 
@@ -40,8 +43,16 @@ class Caller:
 
 
 @dataclass(frozen=True, slots=True)
+class JsonAnswer:
+    """A document with headers of its own. One with an ETag is not sent to who has it already."""
+
+    document: Any
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class FileAnswer:
-    """A stored file as the body of an answer."""
+    """A stored file as the body of an answer; whole or the one range of it that was asked for."""
 
     blob: str
     media_type: str

@@ -7,6 +7,7 @@ from hwdash.pipeline.engine import WorkflowQueue
 from hwdash.server.page_tokens import PageTokens
 from hwdash.server.sas import SasSigner
 from hwdash.server.tokens import TokenIssuer
+from hwdash.server.uploads import Uploads
 from hwdash.settings import Settings
 from hwdash.storage.blobs import BlobStore
 from hwdash.storage.database import Database
@@ -24,6 +25,7 @@ class Service:
     tokens: TokenIssuer
     pages: PageTokens
     workflows: WorkflowQueue
+    uploads: Uploads
     clock: Clock
 
     @property

@@ -4,27 +4,34 @@
       hwdash Issuing CA, 10 years, may not issue further CAs
         one certificate for each signing identity, 3 years
         hwdash timestamp authority, 3 years
+    hwdash Preproduction Root CA, 20 years, may not issue further CAs
+      hwdash preproduction signing, 3 years
     hwdash TLS CA, 10 years, held to the hosts it was made for
       hwdash server, 397 days
 
 A sandbox has an authority of its own kind: the same tree, every name says SANDBOX, and all of it ends within 30 days.
 The root's name is what tells the two kinds apart, and an authority never changes its kind.
 
-The four signing identities (contract/dashboard.md 72) have keys of their own, so that a policy can tell them apart:
+The signing identities (contract/dashboard.md 72) have keys of their own, so that a policy can tell them apart:
 
     attestation  codeSigning, Windows Hardware Driver Verification, Windows Hardware Driver Attested Verification
     whql         codeSigning, Windows Hardware Driver Verification; it is the third EKU that tells "attested"
     test         codeSigning, Lifetime Signing: a policy that asks for hardware verification takes no test signature
                  for a released one, and a timestamp does not make it outlive its certificate
     flight       codeSigning, Preview Build Signing, Lifetime Signing: Windows' own EKU for preview builds
+    preproduction
+                 codeSigning, Lifetime Signing, and an issuer of its own (contract/api.md 11, item 54): only machines
+                 that were given its root take these signatures, and they need trust no other of this service
+
+The root of the preproduction identity signs its certificate itself: there is nothing else below it.
 
 The timestamp authority (RFC 3161) has the usage timeStamping alone, marked critical; it signs no files.
 
 None of this is Microsoft's, and the names say so. Windows with Secure Boot does not load new kernel drivers for these
 signatures unless the machine's own policy trusts this root.
 
-In the key folder: ``root``, ``issuing``, one file an identity, and ``timestamp``; in the TLS folder ``tls-ca`` and
-``tls-server`` (signing/keys.py). Every time is passed in, aware and in UTC.
+In the key folder: ``root``, ``issuing``, ``preproduction-root``, one file an identity, and ``timestamp``; in the TLS
+folder ``tls-ca`` and ``tls-server`` (signing/keys.py). Every time is passed in, aware and in UTC.
 """
 
 import ipaddress
@@ -58,8 +65,11 @@ EXTENDED_KEY_USAGE: dict[str, tuple[ObjectIdentifier, ...]] = {
     "whql": (ExtendedKeyUsageOID.CODE_SIGNING, HARDWARE_DRIVER_VERIFICATION),
     "test": (ExtendedKeyUsageOID.CODE_SIGNING, LIFETIME_SIGNING),
     "flight": (ExtendedKeyUsageOID.CODE_SIGNING, PREVIEW_BUILD_SIGNING, LIFETIME_SIGNING),
+    "preproduction": (ExtendedKeyUsageOID.CODE_SIGNING, LIFETIME_SIGNING),
 }
 IDENTITIES = tuple(EXTENDED_KEY_USAGE)
+PREPRODUCTION = "preproduction"
+PREPRODUCTION_ROOT = "preproduction-root"
 TIMESTAMP_AUTHORITY = "timestamp"
 
 EV_CODE_SIGNING_POLICY = ObjectIdentifier("2.23.140.1.3")
@@ -110,30 +120,34 @@ class TlsFiles:
 
 
 def ensure_authority(keys: KeyFolder, now: datetime, *, key_size: int = RSA_BITS, sandbox: bool = False) -> None:
-    """Make what is missing of root, issuing CA, identities and timestamp authority; renew what ends within 30 days.
+    """Make what is missing of roots, issuing CA, identities and timestamp authority; renew what ends within 30 days.
 
-    Safe to repeat. The root is never replaced: machines trust it. ``sandbox`` makes the authority of a sandbox, whose
-    CAs have keys on P-256 and whose identities have RSA keys of 2048 bits. Raises KeysError, also when the root has
+    Safe to repeat. A root is never replaced: machines trust it. ``sandbox`` makes the authority of a sandbox, whose
+    CAs have keys on P-256 and whose identities have RSA keys of 2048 bits. Raises KeysError, also when a root has
     ended, and when the folder has an authority of the other kind.
     """
     lives = _SANDBOX if sandbox else _RELEASE
     with keys.locked():
         check_kind(keys, sandbox=sandbox)
-        if keys.has("root") and not _lasts(keys, "root", now, lives.renewal):
-            raise KeysError(
-                f"the root certificate {keys.file('root')} ends within {lives.renewal.days} days: "
-                + (
-                    "make a new sandbox"
-                    if sandbox
-                    else "move the key folder away, make a new authority and have it trusted on each machine"
+        for root in ("root", PREPRODUCTION_ROOT):
+            if keys.has(root) and not _lasts(keys, root, now, lives.renewal):
+                raise KeysError(
+                    f"the root certificate {keys.file(root)} ends within {lives.renewal.days} days: "
+                    + (
+                        "make a new sandbox"
+                        if sandbox
+                        else "move the key folder away, make a new authority and have it trusted on each machine"
+                    )
                 )
-            )
         leaves = (*IDENTITIES, TIMESTAMP_AUTHORITY)
         due = [name for name in leaves if not _lasts(keys, name, now, lives.renewal)]
-        if due and not _lasts(keys, "issuing", now, lives.identity):
-            due.insert(0, "issuing")
-        if due and not keys.has("root"):
-            due.insert(0, "root")
+        if set(due) - {PREPRODUCTION}:
+            if not _lasts(keys, "issuing", now, lives.identity):
+                due.insert(0, "issuing")
+            if not keys.has("root"):
+                due.insert(0, "root")
+        if PREPRODUCTION in due and not keys.has(PREPRODUCTION_ROOT):
+            due.insert(0, PREPRODUCTION_ROOT)
 
         def new_key(name: str) -> PrivateKey:
             if sandbox and name not in IDENTITIES:
@@ -143,27 +157,33 @@ def ensure_authority(keys: KeyFolder, now: datetime, *, key_size: int = RSA_BITS
         with ThreadPoolExecutor() as threads:
             made = dict(zip(due, threads.map(new_key, due), strict=True))
         for name, key in made.items():
-            if name == "root":
-                extensions = _ca_extensions(path_length=None)
-                subject = _name("Root CA", sandbox=sandbox)
-                keys.write(name, _self_signed(subject, key, now, lives.root, extensions))
-            elif name == "issuing":
-                extensions = _ca_extensions(path_length=0)
-                subject = _name("Issuing CA", sandbox=sandbox)
-                certificate = _issue(keys.read("root"), subject, key, now, lives.ca, extensions=extensions)
-                keys.write(name, Credential(key, (certificate,)))
-        if due:
-            issuing = keys.read("issuing")
-            for name in due:
-                if name in leaves:
-                    if name == TIMESTAMP_AUTHORITY:
-                        extensions = _leaf_extensions([ExtendedKeyUsageOID.TIME_STAMPING], critical=True)
-                        subject = _name("timestamp authority", sandbox=sandbox)
-                    else:
-                        extensions = _leaf_extensions(EXTENDED_KEY_USAGE[name])
-                        subject = _name(f"{name} signing", sandbox=sandbox)
-                    certificate = _issue(issuing, subject, made[name], now, lives.identity, extensions=extensions)
-                    keys.write(name, Credential(made[name], (certificate, *issuing.chain)))
+            keys.write(name, _made(keys, name, key, now, sandbox=sandbox))
+
+
+def _made(keys: KeyFolder, name: str, key: PrivateKey, now: datetime, *, sandbox: bool) -> Credential:
+    """The new certificate of a root, the issuing CA or a leaf; what it is issued by is there."""
+    lives = _SANDBOX if sandbox else _RELEASE
+    if name == "root":
+        return _self_signed(_name("Root CA", sandbox=sandbox), key, now, lives.root, _ca_extensions(path_length=None))
+    if name == PREPRODUCTION_ROOT:
+        subject = _name("Preproduction Root CA", sandbox=sandbox)
+        return _self_signed(subject, key, now, lives.root, _ca_extensions(path_length=0))
+    if name == "issuing":
+        subject, extensions = _name("Issuing CA", sandbox=sandbox), _ca_extensions(path_length=0)
+        certificate = _issue(keys.read("root"), subject, key, now, lives.ca, extensions=extensions)
+        return Credential(key, (certificate,))
+    if name == TIMESTAMP_AUTHORITY:
+        extensions = _leaf_extensions([ExtendedKeyUsageOID.TIME_STAMPING], critical=True)
+        subject = _name("timestamp authority", sandbox=sandbox)
+    else:
+        extensions = _leaf_extensions(EXTENDED_KEY_USAGE[name])
+        subject = _name(f"{name} signing", sandbox=sandbox)
+    if name == PREPRODUCTION:
+        root = keys.read(PREPRODUCTION_ROOT)
+        return Credential(key, (_issue(root, subject, key, now, lives.identity, extensions=extensions),))
+    issuing = keys.read("issuing")
+    certificate = _issue(issuing, subject, key, now, lives.identity, extensions=extensions)
+    return Credential(key, (certificate, *issuing.chain))
 
 
 def is_sandbox_authority(keys: KeyFolder, name: str = "root") -> bool:
@@ -187,7 +207,7 @@ def check_kind(keys: KeyFolder, name: str = "root", *, sandbox: bool) -> None:
 
 def has_signing_keys(keys: KeyFolder) -> bool:
     """Whether the folder holds the keys that every version of hwdash makes: ``ensure_authority`` adds what is newer."""
-    return all(keys.has(name) for name in ("root", "issuing", *IDENTITIES))
+    return all(keys.has(name) for name in ("root", "issuing", "attestation", "whql", "test", "flight"))
 
 
 def ensure_tls(folder: KeyFolder, hosts: Sequence[str], now: datetime, *, sandbox: bool = False) -> TlsFiles:

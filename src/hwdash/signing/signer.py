@@ -6,7 +6,7 @@ bytes: RSA PKCS#1 v1.5 is deterministic, and ECDSA draws its nonce as RFC 6979 s
 a crash.
 
 With each signature comes a timestamp of our own authority over it (ADR 0014). Its time is the request's, not the
-clock's, for the same reason.
+clock's, for the same reason. A preproduction signature has none: machines that take it know another root.
 """
 
 import json
@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from hwdash.clock import Clock
 from hwdash.drivers.authenticode import signed_attributes
 from hwdash.drivers.timestamp import timestamp_info, timestamp_token, token_attributes
-from hwdash.signing.authority import IDENTITIES, TIMESTAMP_AUTHORITY
+from hwdash.signing.authority import IDENTITIES, PREPRODUCTION, TIMESTAMP_AUTHORITY
 from hwdash.signing.errors import SignerUnavailable, SigningRefused
 from hwdash.signing.keys import Credential, KeyFolder, PrivateKey
 
@@ -34,6 +34,8 @@ CERTIFICATE_TRUST_LIST = "1.3.6.1.4.1.311.10.1"  # the content of a catalog
 CONTENT_TYPES = (SPC_INDIRECT_DATA, CERTIFICATE_TRUST_LIST)
 
 REQUIRED_STEPS = ("packageInfoValidation", "preparation", "scanning", "validation", "catalogCreation", "manualReview")
+PREPRODUCTION_STEPS = REQUIRED_STEPS[:-1]
+"""A preproduction package has no review by a person: its signature is worth nothing outside of test machines."""
 
 # A policy of our own by UUID (ITU-T X.667): the time is that of the service's record; see ADR 0014.
 TIMESTAMP_POLICY = "2.25.43977335754199932897544398966426402977"
@@ -50,7 +52,7 @@ _CLOCK_TOLERANCE = timedelta(minutes=5)
 class SigningRecord:
     """Why a signature may be made: what was submitted by whom, and the steps that have passed it."""
 
-    submission_id: int
+    submission_id: int  # or the id of a preproduction package, which has no product: then product_id is 0
     product_id: int
     account_id: int
     package_sha256: str  # lower-case hex
@@ -77,7 +79,7 @@ class SignedAttributes:
     attributes: bytes
     signature: bytes
     chain: tuple[bytes, ...]  # DER, leaf first, no root
-    timestamp: bytes  # an RFC 3161 token over the signature
+    timestamp: bytes  # an RFC 3161 token over the signature; empty: none
 
 
 class Signer(Protocol):
@@ -120,13 +122,18 @@ def refusals(request: SigningRequest) -> list[str]:
         )
     if request.when.tzinfo is None:
         found.append("the request's time has no time zone")
-    for name in ("submission_id", "product_id", "account_id"):
+    preproduction = request.identity == PREPRODUCTION
+    for name in ("submission_id", "account_id") if preproduction else ("submission_id", "product_id", "account_id"):
         if getattr(record, name) <= 0:
             found.append(f"the record's {name} must be more than 0, not {getattr(record, name)}")
+    if preproduction and record.product_id:
+        found.append(f"the record is of product {record.product_id}; no product gets a preproduction signature")
     if not _is_sha256(record.package_sha256):
         found.append("the record's package_sha256 is not 64 lower-case hex digits")
     found.extend(
-        f"step {step} is not on record as finished" for step in REQUIRED_STEPS if step not in record.finished_steps
+        f"step {step} is not on record as finished"
+        for step in (PREPRODUCTION_STEPS if preproduction else REQUIRED_STEPS)
+        if step not in record.finished_steps
     )
     found.extend(
         f"the result digest of step {step} is not 64 lower-case hex digits"
@@ -181,13 +188,13 @@ class LocalSigner:
         signature = _sign(credential.key, attributes)
         # A certificate may be younger than the request: one that was renewed meanwhile.
         when = max(request.when, *(each.certificate.not_valid_before_utc for each in (credential, self._authority)))
-        timestamp = self._timestamp(signature, when)
+        timestamp = b"" if request.identity == PREPRODUCTION else self._timestamp(signature, when)
         entry = {
             "time": now.isoformat(),
             "identity": request.identity,
             "certificateSha256": credential.certificate.fingerprint(hashes.SHA256()).hex(),
             "signatureSha256": sha256(signature).hexdigest(),
-            "timestampSha256": sha256(timestamp).hexdigest(),
+            "timestampSha256": sha256(timestamp).hexdigest() if timestamp else None,
             **request_document(request),
         }
         try:

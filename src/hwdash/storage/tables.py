@@ -296,3 +296,45 @@ downloads = sa.Table(
     sa.Column("blob", sa.String(64), nullable=False),
     sa.Column("name", sa.String(200), nullable=False),  # the file name offered to the client
 )
+
+preprod_packages = sa.Table(
+    "preprod_packages",
+    metadata,
+    sa.Column("id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("account_id", sa.ForeignKey("accounts.id"), nullable=False),
+    # NotStarted, Processing, Succeeded or Failed. Null while the upload is under way: then nobody sees the package.
+    sa.Column("signing_status", sa.String(20)),
+    sa.Column("current_step", sa.String(40)),
+    sa.Column("error", sa.Text),
+    # As of submissions.
+    sa.Column("fence", sa.Integer, nullable=False, default=0),
+    sa.Column("package_blob", sa.String(64), nullable=False, unique=True),
+    sa.Column("package_version", sa.String(64)),
+    sa.Column("created_by", sa.String(36), nullable=False),  # client id
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    # What the client sees changed last then: the status.
+    sa.Column("modified_at", UtcDateTime, nullable=False),
+    sa.Index("ix_preprod_packages_status", "signing_status"),
+)
+
+preprod_steps = sa.Table(
+    "preprod_steps",
+    metadata,
+    # As submission_steps.
+    sa.Column("package_id", sa.ForeignKey("preprod_packages.id"), primary_key=True),
+    sa.Column("step", sa.String(40), primary_key=True),
+    sa.Column("result", _json(), nullable=False),
+    sa.Column("finished_at", UtcDateTime, nullable=False),
+)
+
+preprod_assets = sa.Table(
+    "preprod_assets",
+    metadata,
+    sa.Column("id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("package_id", sa.ForeignKey("preprod_packages.id"), nullable=False, index=True),
+    sa.Column("type", sa.String(30), nullable=False),  # SignedFilesZip
+    sa.Column("blob", sa.String(64), nullable=False),
+    sa.Column("name", sa.String(200), nullable=False),  # the file name offered to the client
+    sa.Column("sha256", sa.String(64), nullable=False),  # lower-case hex
+    sa.Column("created_at", UtcDateTime, nullable=False),
+)

@@ -11,7 +11,7 @@ import pytest
 from hwdash.drivers.asn1 import der
 from hwdash.drivers.catalog_list import NameValue, TrustList
 from hwdash.pipeline.catalog_creation import os_attribute, os_name, run
-from hwdash.pipeline.work import Work
+from hwdash.pipeline.work import Work, kind_of
 
 NOW = datetime(2026, 11, 23, 12, 0, 1, tzinfo=UTC)
 X64 = "WINDOWS_v100_X64_GE_FULL"
@@ -44,9 +44,10 @@ def made(tmp_path: Path, *, harness: str = "attestation", signatures: tuple[str,
         results={"preparation": {"bundles": [bundle]}, "validation": {"isDeclarative": True}},
         attributes={"requestedSignatures": list(signatures)},
         test_harness=harness,
+        kind=kind_of(harness, is_test_sign=False),
         account_id=1,
         product_id=2,
-        submission_id=3,
+        object_id=3,
         resources=SimpleNamespace(signing_clock=lambda: NOW),
         fresh_folder=fresh_folder,
     )

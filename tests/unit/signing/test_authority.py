@@ -13,6 +13,7 @@ from cryptography.x509.oid import NameOID
 
 from hwdash.signing.authority import (
     IDENTITIES,
+    PREPRODUCTION_ROOT,
     development_vendor_certificate,
     ensure_authority,
     ensure_tls,
@@ -31,11 +32,43 @@ def purposes(keys: KeyFolder, name: str) -> set[str]:
     return {each.dotted_string for each in extension.value}
 
 
-@pytest.mark.parametrize("identity", IDENTITIES)
+RELEASE_IDENTITIES = tuple(name for name in IDENTITIES if name != "preproduction")
+CAS = ("root", "issuing", PREPRODUCTION_ROOT)
+
+
+@pytest.mark.parametrize("identity", RELEASE_IDENTITIES)
 def test_openssl_verifies_every_identity_up_to_the_root(keys: KeyFolder, identity: str) -> None:
     command = ["openssl", "verify", "-x509_strict", "-purpose", "any", "-CAfile", keys.public_file("root")]
     command += ["-untrusted", keys.public_file("issuing"), keys.public_file(identity)]
     subprocess.run(command, check=True, capture_output=True)
+
+
+def test_preproduction_has_an_issuer_of_its_own(keys: KeyFolder) -> None:
+    """contract/api.md 11, item 54: separate issuers. Neither root vouches for what the other's identities sign."""
+    leaf = keys.public_file("preproduction")
+    command = ["openssl", "verify", "-x509_strict", "-purpose", "any", "-CAfile"]
+    subprocess.run([*command, keys.public_file(PREPRODUCTION_ROOT), leaf], check=True, capture_output=True)
+    for root, other in (("root", "preproduction"), (PREPRODUCTION_ROOT, "test")):
+        intermediate = ["-untrusted", keys.public_file("issuing")]
+        done = subprocess.run(
+            [*command, keys.public_file(root), *intermediate, keys.public_file(other)], capture_output=True, check=False
+        )
+        assert done.returncode == 2
+        assert b"unable to get" in done.stderr
+    constraints = keys.certificates(PREPRODUCTION_ROOT)[0].extensions.get_extension_for_class(x509.BasicConstraints)
+    assert (constraints.critical, constraints.value.ca, constraints.value.path_length) == (True, True, 0)
+
+
+def test_a_folder_of_an_older_version_gets_the_preproduction_issuer_alone(keys: KeyFolder, now: datetime) -> None:
+    new = ("preproduction", PREPRODUCTION_ROOT)
+    before = {path.name: path.read_bytes() for path in keys.path.iterdir() if path.stem not in new}
+    for name in new:
+        keys.file(name).unlink()
+        keys.public_file(name).unlink()
+    assert has_signing_keys(keys)
+    ensure_authority(keys, now, key_size=2048)
+    keys.certificates("preproduction")[0].verify_directly_issued_by(keys.certificates(PREPRODUCTION_ROOT)[0])
+    assert {path.name: path.read_bytes() for path in keys.path.iterdir() if path.stem not in new} == before
 
 
 def test_the_purposes_are_those_of_the_dashboard(keys: KeyFolder) -> None:
@@ -45,7 +78,7 @@ def test_the_purposes_are_those_of_the_dashboard(keys: KeyFolder) -> None:
 
 
 def test_test_and_flight_signatures_cannot_pass_for_released_ones(keys: KeyFolder) -> None:
-    for name in ("test", "flight"):
+    for name in ("test", "flight", "preproduction"):
         assert CODE_SIGNING in purposes(keys, name)
         assert not purposes(keys, name) & {WHQL, ATTESTED}
     assert purposes(keys, "test") != purposes(keys, "flight")
@@ -72,12 +105,12 @@ def test_a_folder_of_an_older_version_gets_the_timestamp_authority_alone(keys: K
 
 
 def test_identities_share_no_key(keys: KeyFolder) -> None:
-    found = [keys.certificates(name)[0].public_key() for name in (*IDENTITIES, "root", "issuing", "timestamp")]
+    found = [keys.certificates(name)[0].public_key() for name in (*IDENTITIES, *CAS, "timestamp")]
     assert all(one != other for one, other in combinations(found, 2))
 
 
 def test_every_name_says_hwdash_and_not_microsoft(keys: KeyFolder) -> None:
-    for name in (*IDENTITIES, "root", "issuing", "timestamp"):
+    for name in (*IDENTITIES, *CAS, "timestamp"):
         subject = keys.certificates(name)[0].subject
         assert (
             subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)[0].value == "hwdash (self-hosted, not Microsoft)"

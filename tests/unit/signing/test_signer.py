@@ -1,5 +1,6 @@
 import json
 import subprocess
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -13,11 +14,12 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding
 
 from hwdash.drivers.chain import check_chain
 from hwdash.drivers.timestamp import TIME_STAMPING, read_timestamp
-from hwdash.signing.authority import IDENTITIES, TIMESTAMP_AUTHORITY
+from hwdash.signing.authority import IDENTITIES, PREPRODUCTION, PREPRODUCTION_ROOT, TIMESTAMP_AUTHORITY
 from hwdash.signing.errors import SignerUnavailable, SigningRefused
 from hwdash.signing.keys import Credential, KeyFolder
 from hwdash.signing.signer import (
     CERTIFICATE_TRUST_LIST,
+    PREPRODUCTION_STEPS,
     REQUIRED_STEPS,
     TIMESTAMP_POLICY,
     LocalSigner,
@@ -36,7 +38,7 @@ def log_lines(keys: KeyFolder) -> list[dict[str, object]]:
     return [json.loads(line) for line in (keys.path / "signatures.log").read_text().splitlines()]
 
 
-@pytest.mark.parametrize("identity", IDENTITIES)
+@pytest.mark.parametrize("identity", [name for name in IDENTITIES if name != PREPRODUCTION])
 def test_the_signature_is_by_the_identitys_own_key_over_the_attributes(
     signer: LocalSigner, keys: KeyFolder, request_to_sign: SigningRequest, identity: str
 ) -> None:
@@ -46,6 +48,46 @@ def test_the_signature_is_by_the_identitys_own_key_over_the_attributes(
     leaf.public_key().verify(signed.signature, signed.attributes, padding.PKCS1v15(), hashes.SHA256())
     leaf.verify_directly_issued_by(issuing)
     issuing.verify_directly_issued_by(x509.load_pem_x509_certificate(signer.root_certificate_pem))
+
+
+def of_a_preproduction_package(request: SigningRequest, steps: Sequence[str] = PREPRODUCTION_STEPS) -> SigningRequest:
+    record = replace(request.record, product_id=0, finished_steps=dict.fromkeys(steps, "cd" * 32))
+    return replace(request, identity=PREPRODUCTION, record=record)
+
+
+def test_a_preproduction_signature_leads_to_its_own_root_and_has_no_timestamp(
+    signer: LocalSigner, keys: KeyFolder, request_to_sign: SigningRequest
+) -> None:
+    signed = signer.sign(of_a_preproduction_package(request_to_sign))
+    (leaf,) = map(x509.load_der_x509_certificate, signed.chain)
+    leaf.public_key().verify(signed.signature, signed.attributes, padding.PKCS1v15(), hashes.SHA256())
+    leaf.verify_directly_issued_by(keys.certificates(PREPRODUCTION_ROOT)[0])
+    assert signed.timestamp == b""
+    (logged,) = log_lines(keys)
+    assert (logged["identity"], logged["productId"], logged["timestampSha256"]) == (PREPRODUCTION, 0, None)
+
+
+def test_no_product_gets_a_preproduction_signature(signer: LocalSigner, request_to_sign: SigningRequest) -> None:
+    with pytest.raises(SigningRefused, match="no product gets a preproduction signature"):
+        signer.sign(replace(request_to_sign, identity=PREPRODUCTION))
+
+
+@pytest.mark.parametrize("identity", [name for name in IDENTITIES if name != PREPRODUCTION])
+def test_a_preproduction_package_gets_no_other_signature(
+    signer: LocalSigner, request_to_sign: SigningRequest, identity: str
+) -> None:
+    asked = replace(of_a_preproduction_package(request_to_sign, REQUIRED_STEPS), identity=identity)
+    with pytest.raises(SigningRefused, match="product_id must be more than 0"):
+        signer.sign(asked)
+
+
+@pytest.mark.parametrize("step", PREPRODUCTION_STEPS)
+def test_a_preproduction_record_without_a_step_is_refused(
+    signer: LocalSigner, request_to_sign: SigningRequest, step: str
+) -> None:
+    steps = [name for name in PREPRODUCTION_STEPS if name != step]
+    with pytest.raises(SigningRefused, match=f"step {step} is not on record"):
+        signer.sign(of_a_preproduction_package(request_to_sign, steps))
 
 
 def test_the_attributes_hold_the_digest_and_the_content_type(

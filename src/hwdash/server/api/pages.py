@@ -38,10 +38,13 @@ class PageQuery(WireModel):
         filters = urlencode(self._filters())
         links = [link(f"{url}?{filters}" if filters else url, "self")]
         if last is not None:
-            token = service.pages.token(last, self._scope(caller, url))
-            more = urlencode({"pageSize": size, "continuationToken": token})
+            more = urlencode({"pageSize": size, "continuationToken": self.token(service, caller, url, last)})
             links.append(link(f"{url}?{filters}&{more}" if filters else f"{url}?{more}", "next_link"))
         return links
+
+    def token(self, service: Service, caller: Caller, url: str, last: Place) -> str:
+        """The token of the page that follows."""
+        return service.pages.token(last, self._scope(caller, url))
 
     def _filters(self) -> dict[str, str]:
         values = self.to_wire()

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator
 from hwdash.domain.errors import not_found
 from hwdash.domain.product import CHANGEABLE, ProductChange, ProductState, check_update, families_not_requested
 from hwdash.drivers.package_contents import check_signatures
-from hwdash.pipeline.package_info_validation import kind_of
+from hwdash.pipeline.work import kind_of
 from hwdash.server.api.pages import DEFAULT_PAGE, PageQuery
 from hwdash.server.errors import invalid_input
 from hwdash.server.route import Caller

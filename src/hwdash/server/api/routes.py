@@ -3,11 +3,12 @@
 A new route is one row here and one function (server/route.py says which).
 """
 
-from hwdash.server.api import audiences, labels, products, reports, submissions
+from hwdash.server.api import audiences, labels, preprod, products, reports, submissions
 from hwdash.server.api.pages import PageQuery
 from hwdash.server.paths import CANONICAL_BASE
 from hwdash.server.route import HARDWARE_ROLES, LABEL_OWNERS, SUBMITTERS, Route
 from hwdash.wire.audience import Audience
+from hwdash.wire.preprod import PreprodAsset, PreprodPackage
 from hwdash.wire.product import Product, ProductCreate, ProductUpdateBody
 from hwdash.wire.submission import Submission, SubmissionCreate, SubmissionUpdateBody
 
@@ -17,6 +18,9 @@ SUBMISSIONS = f"{PRODUCT}/submissions"
 SUBMISSION = f"{SUBMISSIONS}/{{submission_id}}"
 LABELS = f"{SUBMISSION}/shippingLabels"
 LABEL = f"{LABELS}/{{label_id}}"
+PREPROD_PACKAGES = f"{CANONICAL_BASE}/preprod/packages"
+PREPROD_PACKAGE = f"{PREPROD_PACKAGES}/{{package_id}}"
+PREPROD_ASSET = f"{PREPROD_PACKAGE}/assets/{{asset_id}}"
 _SOURCE = "{seller_id}/sourceproductid/{product_id}/sourcesubmissionid/{submission_id}"
 
 ROUTES = (
@@ -147,6 +151,49 @@ ROUTES = (
         labels.look_up,
         answer=Submission,
         aliases=(f"{PRODUCTS}/relationships/sourcepublisherid/{_SOURCE}",),
+    ),
+    Route(
+        "PUT",
+        PREPROD_PACKAGES,
+        "upload a package for preproduction signing: the body is the package",
+        SUBMITTERS,
+        stream=preprod.upload_package,
+        answer=PreprodPackage,
+        status=201,
+    ),
+    Route(
+        "GET",
+        PREPROD_PACKAGE,
+        "get a preproduction package with its signing status and assets",
+        HARDWARE_ROLES,
+        preprod.get_package,
+        query=PageQuery,
+        answer=PreprodPackage,
+    ),
+    Route(
+        "GET",
+        f"{PREPROD_PACKAGE}/assets",
+        "list a preproduction package's assets: a bare array",
+        HARDWARE_ROLES,
+        preprod.list_of_assets,
+        query=PageQuery,
+        answer=tuple[PreprodAsset, ...],
+    ),
+    Route(
+        "GET",
+        PREPROD_ASSET,
+        "get an asset of a preproduction package",
+        HARDWARE_ROLES,
+        preprod.get_asset,
+        answer=PreprodAsset,
+    ),
+    Route(
+        "GET",
+        f"{PREPROD_ASSET}/download",
+        "download an asset: the signed files in a zip",
+        HARDWARE_ROLES,
+        preprod.download_asset,
+        answer="application/zip",
     ),
     Route(
         "GET",
