@@ -7,9 +7,9 @@ import collections
 import itertools
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,59 +20,28 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from callers import Mint, client_id_of, database_of, new_client
 from hwdash.clock import system_clock
 from hwdash.server.api.routes import ROUTES
 from hwdash.server.keys import ServiceKeys
 from hwdash.server.sas import SasSigner
-from hwdash.server.tokens import RESOURCE, TokenIssuer
-from hwdash.settings import load_settings
-from hwdash.storage.accounts import add_secret, create_account, create_application, set_roles
-from hwdash.storage.database import Database
+from hwdash.storage.accounts import set_roles
 from hwdash.storage.submissions import find_submission
 from hwdash.vocabulary import Role
-from service import API, X64, ApiClient, Served, clean_environment, signed_cabinet
+from refusals import findings, flat, functional
+from service import API, X64, ApiClient, Served, signed_cabinet
 
 PRODUCT = {"productName": "P", "testHarness": "Attestation", "requestedSignatures": [X64]}
 UNKNOWN = 1234567890
 
 
-@pytest.fixture(autouse=True)
-def no_accident(service: Served) -> Iterator[None]:
-    """No request may end in an accident inside the service."""
-    before = service.log.stat().st_size
-    yield
-    with service.log.open() as log:
-        log.seek(before)
-        assert "Traceback" not in log.read()
-
-
-@contextmanager
-def _database(service: Served) -> Iterator[Database]:
-    """The service's own database, beside the running service."""
-    environment = clean_environment() | {
-        name: value for name, value in service.made.environment.items() if name.startswith("HWDASH_")
-    }
-    database = Database(load_settings(service.made.data, environment).database)
-    try:
-        yield database
-    finally:
-        database.close()
-
-
-def _new_client(service: Served, roles: Sequence[str], *, account_id: int | None = None) -> ApiClient:
-    """A client of a new application: of ``account_id``, else of a new account."""
-    now = system_clock()
-    with _database(service) as database, database.writing() as connection:
-        owner = account_id or create_account(connection, "Another company", now).id
-        made = create_application(connection, owner, "Another application", roles, now)
-        secret = add_secret(connection, made.client_id, now).secret
-    return ApiClient(service.url, service.made.credentials["caCertificate"], made.tenant_id, made.client_id, secret)
+pytestmark = pytest.mark.usefixtures("no_accident")
 
 
 @pytest.fixture(scope="module")
 def stranger(service: Served) -> Iterator[ApiClient]:
     """A client of another account with every right there."""
-    client = _new_client(service, [Role.MANAGER, Role.DRIVER_SUBMITTER, Role.SHIPPING_LABEL_OWNER])
+    client = new_client(service, [Role.MANAGER, Role.DRIVER_SUBMITTER, Role.SHIPPING_LABEL_OWNER])
     with closing(client.http):
         yield client
 
@@ -102,43 +71,13 @@ def _send(http: httpx.Client, method: str, path: str) -> httpx.Response:
     return http.request(method, path, **body)  # type: ignore[arg-type]  # httpx types its keywords one by one
 
 
-def _error(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
-    """The functional envelope (contract: error envelope)."""
-    assert answer.status_code == status, answer.text
-    assert answer.headers["Content-Type"].startswith("application/json")
-    body = answer.json()
-    assert set(body) == {"error"}
-    error: dict[str, Any] = body["error"]
-    assert error["code"] == code
-    assert error["message"]
-    assert error["requestId"] == answer.headers["MS-RequestId"]
-    assert set(error) == {"code", "message", "validationErrors", "requestId"}
-    return error
-
-
-def _flat(answer: httpx.Response, status: int) -> str:
-    """The flat envelope of a gateway; its statusCode is text."""
-    assert answer.status_code == status, answer.text
-    assert answer.headers["Content-Type"].startswith("application/json")
-    body = answer.json()
-    assert set(body) == {"statusCode", "message"}
-    assert body["statusCode"] == str(status)
-    message: str = body["message"]
-    return message
-
-
-def _findings(answer: httpx.Response) -> dict[str, str]:
-    error = _error(answer, 422, "invalidInput")
-    return {each["target"]: each["message"] for each in error["validationErrors"]}
-
-
 # --- Tokens
 
 
 @pytest.mark.parametrize("method_and_path", _routes(), ids=" ".join)
 def test_without_a_token_every_route_answers_401(bare: httpx.Client, method_and_path: tuple[str, str]) -> None:
     answer = bare.request(*method_and_path, content=b"not even JSON")
-    assert "send Authorization: Bearer TOKEN" in _flat(answer, 401)
+    assert "send Authorization: Bearer TOKEN" in flat(answer, 401)
     assert answer.headers["WWW-Authenticate"].startswith("Bearer")
 
 
@@ -156,7 +95,7 @@ NO_TOKENS += [b"Bearer \xff\xfe", f"Bearer {'a' * 20_000}", "Bearer e30.e30.e30"
 
 @pytest.mark.parametrize("header", NO_TOKENS, ids=lambda header: repr(header)[:30])
 def test_a_garbage_token_answers_401(bare: httpx.Client, header: str | bytes) -> None:
-    _flat(
+    flat(
         bare.get(
             f"{API}/products", headers={b"Authorization": header if isinstance(header, bytes) else header.encode()}
         ),
@@ -164,63 +103,40 @@ def test_a_garbage_token_answers_401(bare: httpx.Client, header: str | bytes) ->
     )
 
 
-class _Mint:
-    """Tokens as the service itself makes them, but for what a test changes."""
-
-    def __init__(self, service: Served) -> None:
-        self.service = service
-        self.key = ServiceKeys.ensure(service.made.data).token
-
-    def __call__(
-        self,
-        *,
-        age: timedelta = timedelta(0),
-        key: rsa.RSAPrivateKey | None = None,
-        url: str | None = None,
-        audience: str = RESOURCE,
-        **who: str,
-    ) -> str:
-        given = self.service.made.credentials
-        names = {"client_id": given["clientId"], "tenant_id": given["tenantId"]} | who
-        issuer = TokenIssuer(key or self.key, url or self.service.url, lambda: datetime.now(UTC) - age)
-        token, _ = issuer.mint(**names, roles=(), audience=audience, version="1.0", by_certificate=False)
-        return token
-
-
 @pytest.fixture(scope="module")
-def mint(service: Served) -> _Mint:
-    return _Mint(service)
+def mint(service: Served) -> Mint:
+    return Mint(service)
 
 
 def _get_products(bare: httpx.Client, token: str) -> httpx.Response:
     return bare.get(f"{API}/products", headers={"Authorization": f"Bearer {token}"})
 
 
-def test_a_token_made_with_the_services_own_key_is_good(bare: httpx.Client, mint: _Mint) -> None:
+def test_a_token_made_with_the_services_own_key_is_good(bare: httpx.Client, mint: Mint) -> None:
     assert _get_products(bare, mint()).status_code == 200
     assert _get_products(bare, mint(age=timedelta(minutes=59))).status_code == 200
 
 
-def test_tokens_of_the_past_and_the_future_are_refused(bare: httpx.Client, mint: _Mint) -> None:
-    assert "expired" in _flat(_get_products(bare, mint(age=timedelta(minutes=61))), 401)
-    assert "not valid yet" in _flat(_get_products(bare, mint(age=timedelta(minutes=-10))), 401)
+def test_tokens_of_the_past_and_the_future_are_refused(bare: httpx.Client, mint: Mint) -> None:
+    assert "expired" in flat(_get_products(bare, mint(age=timedelta(minutes=61))), 401)
+    assert "not valid yet" in flat(_get_products(bare, mint(age=timedelta(minutes=-10))), 401)
 
 
-def test_foreign_tokens_are_refused(bare: httpx.Client, mint: _Mint, stranger: ApiClient) -> None:
+def test_foreign_tokens_are_refused(bare: httpx.Client, mint: Mint, stranger: ApiClient) -> None:
     foreign_key = rsa.generate_private_key(65537, 2048)
-    assert "not this service's" in _flat(_get_products(bare, mint(key=foreign_key)), 401)
-    assert "another issuer" in _flat(_get_products(bare, mint(url="https://login.example")), 401)
-    assert "another audience" in _flat(_get_products(bare, mint(audience="https://graph.microsoft.com")), 401)
+    assert "not this service's" in flat(_get_products(bare, mint(key=foreign_key)), 401)
+    assert "another issuer" in flat(_get_products(bare, mint(url="https://login.example")), 401)
+    assert "another audience" in flat(_get_products(bare, mint(audience="https://graph.microsoft.com")), 401)
 
 
-def test_a_good_token_of_nobody_is_forbidden_everything(bare: httpx.Client, mint: _Mint) -> None:
+def test_a_good_token_of_nobody_is_forbidden_everything(bare: httpx.Client, mint: Mint) -> None:
     """An application that is unknown, and one under the tenant of another account. Not 401: a new token is no help."""
     nobody = "00000000-0000-0000-0000-00000000dead"
     for token in (mint(client_id=nobody), mint(tenant_id=nobody)):
-        assert "not associated" in _error(_get_products(bare, token), 403, "forbidden")["message"]
+        assert "not associated" in functional(_get_products(bare, token), 403, "forbidden")["message"]
 
 
-def test_a_token_without_a_signature_or_with_another_ones_is_refused(bare: httpx.Client, mint: _Mint) -> None:
+def test_a_token_without_a_signature_or_with_another_ones_is_refused(bare: httpx.Client, mint: Mint) -> None:
     header, claims, signature = mint().split(".")
 
     def encoded(value: dict[str, Any]) -> str:
@@ -229,11 +145,11 @@ def test_a_token_without_a_signature_or_with_another_ones_is_refused(bare: httpx
     plain = json.loads(base64.urlsafe_b64decode(header + "=="))
     for algorithm in ("none", "None", "HS256"):
         unsigned = f"{encoded(plain | {'alg': algorithm})}.{claims}."
-        assert "RS256" in _flat(_get_products(bare, unsigned), 401)
-        assert "RS256" in _flat(_get_products(bare, unsigned + signature), 401)
+        assert "RS256" in flat(_get_products(bare, unsigned), 401)
+        assert "RS256" in flat(_get_products(bare, unsigned + signature), 401)
     other = mint(client_id="00000000-0000-0000-0000-00000000dead").split(".")[1]
-    assert "signature" in _flat(_get_products(bare, f"{header}.{other}.{signature}"), 401)
-    assert "signature" in _flat(_get_products(bare, f"{header}.{claims}."), 401)
+    assert "signature" in flat(_get_products(bare, f"{header}.{other}.{signature}"), 401)
+    assert "signature" in flat(_get_products(bare, f"{header}.{claims}."), 401)
 
 
 # --- Roles
@@ -250,28 +166,26 @@ def test_a_token_without_a_signature_or_with_another_ones_is_refused(bare: httpx
 def test_an_application_without_the_roles_is_forbidden_everything(
     service: Served, roles: list[str], lacks: str
 ) -> None:
-    client = _new_client(service, roles)
+    client = new_client(service, roles)
     with closing(client.http) as http:
         for method, path in _routes():
-            assert lacks in _error(_send(http, method, path), 403, "forbidden")["message"]
+            assert lacks in functional(_send(http, method, path), 403, "forbidden")["message"]
 
 
 def test_a_reader_reads_and_submits_nothing(service: Served) -> None:
-    client = _new_client(service, [Role.MANAGER, Role.REPORT_REVIEWER])
+    client = new_client(service, [Role.MANAGER, Role.REPORT_REVIEWER])
     with closing(client.http) as http:
         assert http.get(f"{API}/products").status_code == 200
-        assert "Driver Submitter" in _error(http.post(f"{API}/products", json=PRODUCT), 403, "forbidden")["message"]
+        assert "Driver Submitter" in functional(http.post(f"{API}/products", json=PRODUCT), 403, "forbidden")["message"]
 
 
 def test_a_role_taken_away_is_gone_at_once(service: Served) -> None:
-    client = _new_client(service, [Role.MANAGER, Role.DRIVER_SUBMITTER])
+    client = new_client(service, [Role.MANAGER, Role.DRIVER_SUBMITTER])
     with closing(client.http) as http:
         assert http.post(f"{API}/products", json=PRODUCT).status_code == 201
-        claims = http.headers["Authorization"].split(".")[1]
-        client_id = json.loads(base64.urlsafe_b64decode(claims + "=="))["appid"]
-        with _database(service) as database, database.writing() as connection:
-            set_roles(connection, client_id, [])
-        _error(http.post(f"{API}/products", json=PRODUCT), 403, "forbidden")
+        with database_of(service) as database, database.writing() as connection:
+            set_roles(connection, client_id_of(client), [])
+        functional(http.post(f"{API}/products", json=PRODUCT), 403, "forbidden")
 
 
 # --- Ids
@@ -281,7 +195,7 @@ def test_another_accounts_ids_do_not_exist(client: ApiClient, stranger: ApiClien
     submission = client.create_submission(client.create_product()["id"])
     product_id, submission_id = submission["productId"], submission["id"]
     for method, path in _routes(product_id, submission_id, below="products/{product_id}"):
-        message = _error(_send(stranger.http, method, path), 404, "entityNotFound")["message"]
+        message = functional(_send(stranger.http, method, path), 404, "entityNotFound")["message"]
         # The same words as for an id that nobody has: a stranger learns nothing.
         assert message == f"There is no product {product_id} in this account."
     listed = stranger.http.get(f"{API}/products").json()["value"]
@@ -289,7 +203,7 @@ def test_another_accounts_ids_do_not_exist(client: ApiClient, stranger: ApiClien
     # Nor does a product of one's own open a submission of someone else's.
     own = stranger.create_product()["id"]
     for method, path in _routes(own, submission_id, below="submissions/{submission_id}"):
-        _error(_send(stranger.http, method, path), 404, "entityNotFound")
+        functional(_send(stranger.http, method, path), 404, "entityNotFound")
     assert client.get_submission(submission)["commitStatus"] == "commitPending"
 
 
@@ -297,7 +211,7 @@ def test_a_submission_is_found_under_its_own_product_only(client: ApiClient) -> 
     submission = client.create_submission(client.create_product()["id"])
     other = client.create_product()["id"]
     for method, path in _routes(other, submission["id"], below="submissions/{submission_id}"):
-        _error(_send(client.http, method, path), 404, "entityNotFound")
+        functional(_send(client.http, method, path), 404, "entityNotFound")
 
 
 NO_IDS = ["abc", "-1", "+1", "1.0", "1e3", "0x10", "%D9%A3", "%C2%B2", "1%202", "1_0", "%00", "%FF", "..%2f1", "null"]
@@ -307,7 +221,7 @@ TOO_LARGE = ["9223372036854775808", "9" * 19, "1" * 40, "1" * 5000]
 @pytest.mark.parametrize("identifier", NO_IDS + TOO_LARGE, ids=lambda text: text[:25])
 def test_an_id_that_is_no_number_does_not_exist(client: ApiClient, identifier: str) -> None:
     for method, path in _routes(identifier, identifier, below="product_id"):
-        _error(client.http.request(method, path, content=b'{"name":"n","type":"initial"}'), 404, "entityNotFound")
+        functional(client.http.request(method, path, content=b'{"name":"n","type":"initial"}'), 404, "entityNotFound")
 
 
 def test_a_path_that_is_no_route_answers_in_json(client: ApiClient) -> None:
@@ -320,7 +234,7 @@ def test_a_path_that_is_no_route_answers_in_json(client: ApiClient) -> None:
         "/v3.0/my/hardware/products",
         "/%FF",
     ):
-        _error(client.http.get(path), 404, "entityNotFound")
+        functional(client.http.get(path), 404, "entityNotFound")
 
 
 def test_another_method_on_a_known_path_is_answered_405_with_those_there_are(client: ApiClient) -> None:
@@ -330,7 +244,7 @@ def test_another_method_on_a_known_path_is_answered_405_with_those_there_are(cli
     for path, served in methods.items():
         for method in {"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"} - served:
             answer = client.http.request(method, path)
-            assert method in _flat(answer, 405)
+            assert method in flat(answer, 405)
             assert set(answer.headers["Allow"].split(", ")) == served
 
 
@@ -367,16 +281,16 @@ POSTS = [f"{API}/products", f"{API}/products/{UNKNOWN}/submissions"]
 def test_a_body_that_is_no_json_object_answers_400(client: ApiClient, body: bytes) -> None:
     for path in POSTS:
         answer = client.http.post(path, content=body, headers={"Content-Type": "application/json"})
-        assert "The body" in _error(answer, 400, "invalidInput")["message"]
+        assert "The body" in functional(answer, 400, "invalidInput")["message"]
 
 
 def test_a_body_of_10_mb_answers_413_with_the_limit(client: ApiClient) -> None:
     large = json.dumps(PRODUCT | {"productName": "x" * (10 << 20)}).encode()
     for path in POSTS:
-        assert "larger than 1 MB" in _flat(client.http.post(path, content=large), 413)
+        assert "larger than 1 MB" in flat(client.http.post(path, content=large), 413)
         # Without a length too.
         pieces = (large[at : at + 65536] for at in range(0, len(large), 65536))
-        assert "larger than 1 MB" in _flat(client.http.post(path, content=pieces), 413)
+        assert "larger than 1 MB" in flat(client.http.post(path, content=pieces), 413)
     assert client.http.post(POSTS[0], json=PRODUCT).status_code == 201
 
 
@@ -386,7 +300,7 @@ def test_a_body_of_10_mb_answers_413_with_the_limit(client: ApiClient) -> None:
 def test_another_media_type_answers_415(client: ApiClient, media_type: str) -> None:
     for path in POSTS:
         answer = client.http.post(path, content=json.dumps(PRODUCT), headers={"Content-Type": media_type})
-        message = _flat(answer, 415)
+        message = flat(answer, 415)
         assert "application/json" in message
         assert media_type in message
 
@@ -418,15 +332,15 @@ def test_no_body_keeps_the_service_busy(client: ApiClient, body: bytes) -> None:
 
 
 def test_every_missing_field_is_named(client: ApiClient) -> None:
-    product = _findings(client.http.post(f"{API}/products", json={}))
+    product = findings(client.http.post(f"{API}/products", json={}))
     assert product == dict.fromkeys(("productName", "testHarness", "requestedSignatures"), "This property is required.")
     path = f"{API}/products/{client.create_product()['id']}/submissions"
-    assert _findings(client.http.post(path, json={})) == dict.fromkeys(("name", "type"), "This property is required.")
+    assert findings(client.http.post(path, json={})) == dict.fromkeys(("name", "type"), "This property is required.")
 
 
 def test_null_is_no_value_for_a_required_field(client: ApiClient) -> None:
     nothing = dict.fromkeys(PRODUCT)
-    assert set(_findings(client.http.post(f"{API}/products", json=nothing))) == set(PRODUCT)
+    assert set(findings(client.http.post(f"{API}/products", json=nothing))) == set(PRODUCT)
 
 
 def test_every_wrong_type_is_named_at_once(client: ApiClient) -> None:
@@ -444,9 +358,9 @@ def test_every_wrong_type_is_named_at_once(client: ApiClient) -> None:
         "firmwareVersion": {},
         "additionalAttributes": "none",
     }
-    findings = _findings(client.http.post(f"{API}/products", json=wrong))
-    assert set(findings) == set(wrong) - {"deviceMetadataIds"} | {"deviceMetadataIds[0]"}
-    assert all(message.endswith(".") for message in findings.values())
+    found = findings(client.http.post(f"{API}/products", json=wrong))
+    assert set(found) == set(wrong) - {"deviceMetadataIds"} | {"deviceMetadataIds[0]"}
+    assert all(message.endswith(".") for message in found.values())
 
 
 @pytest.mark.parametrize(
@@ -475,9 +389,9 @@ def test_every_wrong_type_is_named_at_once(client: ApiClient) -> None:
 def test_a_wrong_value_is_refused_with_its_place(
     client: ApiClient, change: dict[str, Any], target: str, said: str
 ) -> None:
-    findings = _findings(client.http.post(f"{API}/products", json=PRODUCT | change))
-    assert set(findings) == {target}
-    assert said in findings[target]
+    found = findings(client.http.post(f"{API}/products", json=PRODUCT | change))
+    assert set(found) == {target}
+    assert said in found[target]
 
 
 ATTRIBUTES = "additionalAttributes"
@@ -498,13 +412,13 @@ def test_additional_attributes_follow_their_rules(
 ) -> None:
     answer = client.http.post(f"{API}/products", json=PRODUCT | {"additionalAttributes": {member: content}})
     path = f"additionalAttributes.{member[0].lower()}{member[1:]}" if member != "SVVP" else "additionalAttributes.svvp"
-    assert set(_findings(answer)) == {f"{path}.{target}" for target in targets}
+    assert set(findings(answer)) == {f"{path}.{target}" for target in targets}
 
 
 def test_additional_attributes_are_of_one_kind(client: ApiClient) -> None:
     both: dict[str, Any] = {"additionalAttributes": {"storageController": {}, "raidController": {}}}
-    findings = _findings(client.http.post(f"{API}/products", json=PRODUCT | both))
-    assert set(findings) == {"additionalAttributes"}
+    found = findings(client.http.post(f"{API}/products", json=PRODUCT | both))
+    assert set(found) == {"additionalAttributes"}
 
 
 HOSTILE = [
@@ -570,7 +484,7 @@ def test_any_json_object_is_taken_or_refused_in_words(client: ApiClient, body: d
 
 @pytest.mark.parametrize("size", ["0", "-1", "1001", "ten", "1.5", "", "%D9%A3", "1" * 100])
 def test_a_page_size_that_is_none_is_refused(client: ApiClient, size: str) -> None:
-    assert "1000" in _findings(client.http.get(f"{API}/products?pageSize={size}"))["pageSize"]
+    assert "1000" in findings(client.http.get(f"{API}/products?pageSize={size}"))["pageSize"]
 
 
 @pytest.mark.parametrize(
@@ -591,7 +505,7 @@ def test_a_page_size_that_is_none_is_refused(client: ApiClient, size: str) -> No
 def test_a_continuation_token_that_is_none_is_refused(client: ApiClient, plain: bytes) -> None:
     token = base64.urlsafe_b64encode(plain).decode() or "~"
     answer = client.http.get(f"{API}/products", params={"continuationToken": token})
-    assert _findings(answer)["continuationToken"] == "Follow next_link as it was given."
+    assert findings(answer)["continuationToken"] == "Follow next_link as it was given."
 
 
 # --- The order of things
@@ -601,7 +515,7 @@ def test_a_second_initial_submission_is_refused_in_microsofts_words(client: ApiC
     product_id = client.create_product()["id"]
     client.create_submission(product_id)
     answer = client.http.post(f"{API}/products/{product_id}/submissions", json={"name": "n", "type": "initial"})
-    error = _error(answer, 422, "requestInvalidForCurrentState")
+    error = functional(answer, 422, "requestInvalidForCurrentState")
     assert error["message"] == "Initial submission already exists"
 
 
@@ -621,7 +535,7 @@ def test_a_derived_submission_of_such_a_product_answers_400_in_microsofts_words(
 ) -> None:
     product_id = client.create_product(**product)["id"]
     answer = client.http.post(f"{API}/products/{product_id}/submissions", json={"name": "n", "type": "derived"})
-    error = _error(answer, 400, "invalidInput")
+    error = functional(answer, 400, "invalidInput")
     assert (
         error["message"]
         == "Cannot create derived submission for Attestation, TestSigned and ExtensionInf type of products."
@@ -633,18 +547,18 @@ def test_a_derived_submission_needs_a_finished_initial_one(client: ApiClient) ->
     product_id = client.create_product(testHarness="HLK")["id"]
     path = f"{API}/products/{product_id}/submissions"
     body = {"name": "n", "type": "derived"}
-    first = _error(client.http.post(path, json=body), 422, "requestInvalidForCurrentState")["message"]
+    first = functional(client.http.post(path, json=body), 422, "requestInvalidForCurrentState")["message"]
     assert "create that first" in first
     client.create_submission(product_id)
-    second = _error(client.http.post(path, json=body), 422, "requestInvalidForCurrentState")["message"]
+    second = functional(client.http.post(path, json=body), 422, "requestInvalidForCurrentState")["message"]
     assert "finished successfully" in second
 
 
 @pytest.mark.parametrize("kind", ["Final", "", 1, None])
 def test_an_unknown_type_of_submission_is_refused(client: ApiClient, kind: object) -> None:
     path = f"{API}/products/{client.create_product()['id']}/submissions"
-    findings = _findings(client.http.post(path, json={"name": "n", "type": kind}))
-    assert "initial, derived" in findings["type"]
+    found = findings(client.http.post(path, json={"name": "n", "type": kind}))
+    assert "initial, derived" in found["type"]
 
 
 def test_of_many_commits_at_once_one_is_taken_and_the_others_are_told_so_in_microsofts_words(
@@ -658,7 +572,7 @@ def test_of_many_commits_at_once_one_is_taken_and_the_others_are_told_so_in_micr
     assert len(refused) == 3
     client.finished(submission)
     for answer in (*refused, client.commit(submission)):
-        error = _error(answer, 422, "requestInvalidForCurrentState")
+        error = functional(answer, 422, "requestInvalidForCurrentState")
         assert error["message"] == "Only pending submissions can be committed."
 
 
@@ -688,7 +602,7 @@ def test_upload_addresses_that_are_wrong_expired_or_anothers_are_refused(
     assert "lacks" in _sas_refused(put(url.copy_with(query=None)), "AuthenticationFailed")
     foreign = httpx.URL(other["downloads"]["items"][0]["url"]).copy_with(query=url.query)
     assert "signature" in _sas_refused(put(foreign), "AuthenticationFailed")
-    with _database(service) as database, database.reading() as connection:
+    with database_of(service) as database, database.reading() as connection:
         row = find_submission(connection, service.made.credentials["accountId"], mine["productId"], mine["id"])
     assert row is not None
     keys = ServiceKeys.ensure(service.made.data)

@@ -150,7 +150,7 @@ def test_the_wrong_hardware_role_is_told_which_one_it_takes(caller: Caller) -> N
         accounts.set_roles(connection, caller.application.client_id, [Role.MANAGER, Role.REPORT_REVIEWER])
     assert caller.is_let_in()
     message = caller.forbidden("POST", f"{API}/products", PRODUCT)
-    assert message == "This request needs the role Administrator or Driver Submitter."
+    assert message == "This request needs the role Administrator or Driver Submitter or System Submitter."
 
 
 def test_a_commit_needs_a_valid_ev_certificate_and_burns_nothing_without(caller: Caller, tmp_path: Path) -> None:

@@ -74,4 +74,4 @@ def test_the_look_up_translates_the_callers_own_ids_only(
     found = client.http.get(f"{API}/products/relationships/{spelling}/{own}/{ids}")
     assert (found.status_code, found.json()["id"]) == (200, submission["id"])
     answer = client.http.get(f"{API}/products/relationships/{spelling}/12345678/{ids}")
-    assert "no other account shares" in _refused(answer, 422, "requestInvalidForCurrentState")
+    assert "The account 12345678 shares no submission" in _refused(answer, 404, "entityNotFound")

@@ -205,9 +205,9 @@ def test_another_accounts_objects_do_not_exist(client: ApiClient, pending: dict[
 
 def test_updates_need_the_submitters_role(service: Served, pending: dict[str, Any]) -> None:
     environment, given = service.made.environment, service.made.credentials
-    made = hwdash(
-        "admin", "app", "create", "reader", "--role", "Manager", "--role", "Report Reviewer", environment=environment
-    )
+    account = ["--account", str(given["accountId"])]
+    roles = ["--role", "Manager", "--role", "Report Reviewer"]
+    made = hwdash("admin", "app", "create", "reader", *roles, *account, environment=environment)
     app = json.loads(made)
     reader = ApiClient(service.url, given["caCertificate"], app["tenantId"], app["clientId"], app["clientSecret"])
     for url, body in ((product_url(pending), {"productName": "n"}), (submission_url(pending), {"name": "n"})):
@@ -255,22 +255,23 @@ def test_every_account_has_the_test_audience(client: ApiClient, service: Served,
 
 def test_an_operator_makes_audiences_of_one_account(client: ApiClient, service: Served) -> None:
     environment = service.made.environment
+    account = ["--account", str(service.made.credentials["accountId"])]
     create = ["admin", "audience", "create", "Lab", "--description", "Machines of the lab", "--key", "Lab_Key"]
-    made = json.loads(hwdash(*create, "--json", environment=environment))
+    made = json.loads(hwdash(*create, *account, "--json", environment=environment))
     listed = client.http.get(f"{API}/audiences").json()["value"]
     (found,) = [each for each in listed if each["id"] == made["id"]]
     assert (found["name"], found["description"], found["audienceName"]) == ("Lab", "Machines of the lab", "Lab_Key")
     with pytest.raises(AssertionError, match="There is an audience lab already"):
-        hwdash("admin", "audience", "create", "lab", "--description", "d", environment=environment)
+        hwdash("admin", "audience", "create", "lab", "--description", "d", *account, environment=environment)
     page = client.http.get(f"{API}/audiences?pageSize=1").json()
     assert [each["name"] for each in page["value"]] == ["Test_Registry_Key"]
     (following,) = [each["href"] for each in page["links"] if each["rel"] == "next_link"]
     assert made["id"] in [each["id"] for each in client.http.get(following).json()["value"]]
 
-    hwdash("admin", "audience", "remove", made["id"], environment=environment)
+    hwdash("admin", "audience", "remove", made["id"], *account, environment=environment)
     assert made["id"] not in [each["id"] for each in client.http.get(f"{API}/audiences").json()["value"]]
     with pytest.raises(AssertionError, match="every account has it"):
-        hwdash("admin", "audience", "remove", listed[0]["id"], environment=environment)
+        hwdash("admin", "audience", "remove", listed[0]["id"], *account, environment=environment)
 
 
 def test_an_extension_has_no_derived_submissions(client: ApiClient, database: Database) -> None:

@@ -7,6 +7,7 @@ import ssl
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from http import HTTPStatus
 from urllib.parse import urlsplit
 
 import uvicorn
@@ -20,11 +21,14 @@ from hwdash.sandbox.separation import API_HOST, LOGIN_HOST, sandbox_tls
 from hwdash.sandbox.stage import create_sandbox
 from hwdash.server.app import create_service
 from hwdash.server.data_folder import DataFolderLock
+from hwdash.server.errors import HttpProblem, problem_answer
+from hwdash.server.frame import JSON
 from hwdash.server.setup import tls_files
 from hwdash.settings import DEFAULT_URL, Settings
 
 BACKLOG = 512
 EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - compared with what the operator chose
+LARGEST_HEAD = 64 << 10
 FIRST_INHERITED = 3  # sd_listen_fds(3)
 
 
@@ -111,7 +115,48 @@ def _tls(settings: Settings, names: list[str]) -> ssl.SSLContext:
 
 
 class _Protocol(HttpToolsProtocol):
-    """Ends idle connections at once when the service stops: over TLS, an idle client answers no polite close."""
+    """HTTP/1.1 with refusals in JSON, a limit to the head of a request, and a stop that ends idle connections at once:
+    over TLS, an idle client answers no polite close.
+    """
+
+    _head: int | None = None
+    """How many bytes of a head have come that has not ended; None between heads."""
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes from the client."""
+        if self._head is not None and self._head > LARGEST_HEAD:
+            self._refuse(431, f"The request line and the headers are larger than {LARGEST_HEAD >> 10} KB.")
+            return
+        super().data_received(data)
+        if self._head is not None:
+            self._head += len(data)
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        super().on_message_begin()
+        self._head = 0
+
+    def on_headers_complete(self) -> None:
+        """The head of a request has ended."""
+        self._head = None
+        super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP."""
+        self._refuse(400, msg)
+
+    def _refuse(self, status: int, message: str) -> None:
+        """The flat envelope (contract/api.md 3.17), and the end of the connection."""
+        _, body, _ = problem_answer(HttpProblem(status, message))
+        headers = [
+            *self.server_state.default_headers,
+            (b"content-type", JSON.encode()),
+            (b"content-length", b"%d" % len(body)),
+            (b"connection", b"close"),
+        ]
+        lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}".encode(), *(b"%b: %b" % each for each in headers)]
+        self.transport.write(b"\r\n".join([*lines, b"", body]))
+        self.transport.close()
 
     def shutdown(self) -> None:
         """Stop: now where nothing is under way, else after the answer."""

@@ -3,7 +3,7 @@
 - The account is enrolled, and has signed every agreement that the service's operator published.
 - An application is associated with the account, enabled, and holds Manager and a hardware role.
 - A person is a user of the account, enabled, and holds a hardware role; Manager is asked of programs only.
-- Then the request's own roles: any of them.
+- Then the request's own roles: any of them. A System Submitter submits whole systems, and no drivers.
 
 Each missing piece has a refusal of its own. None of them is about the token: a client that gets a new one after 401
 would do so for ever.
@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from hwdash.domain.errors import Code, DomainError
-from hwdash.vocabulary import Role
+from hwdash.vocabulary import SYSTEM_PRODUCT_TYPES, Role
+
+SUBMITTERS = frozenset({Role.DRIVER_SUBMITTER, Role.ADMINISTRATOR})
 
 
 class AccountStatus(StrEnum):
@@ -64,6 +66,15 @@ def check_access(known: Principal | None, roles: Collection[Role]) -> Principal:
     if held.isdisjoint(roles):
         raise _forbidden(f"This request needs the role {' or '.join(sorted(roles))}.")
     return known
+
+
+def check_submits(held: Collection[str], product_types: Collection[str]) -> None:
+    """May someone with these roles submit a product of these types? Raises DomainError, forbidden."""
+    if SUBMITTERS.isdisjoint(held) and SYSTEM_PRODUCT_TYPES.isdisjoint(product_types):
+        raise _forbidden(
+            "This request needs the role Administrator or Driver Submitter: a System Submitter submits products with "
+            "a product type of a whole system, such as Laptop."
+        )
 
 
 def _check_account(known: Principal) -> None:

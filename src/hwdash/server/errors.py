@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from pydantic_core import to_json
 
 from hwdash.domain.errors import Code, DomainError
+from hwdash.wire.base import shown
 from hwdash.wire.error import ErrorDetail, ErrorEnvelope, ValidationFinding
 
 STATUS: dict[Code, int] = {
@@ -51,7 +52,9 @@ def domain_answer(error: DomainError, request_id: str) -> Refused:
         error=ErrorDetail(
             code=error.code,
             message=error.message,
-            validation_errors=[ValidationFinding(target=target, message=message) for target, message in error.targets],
+            validation_errors=[
+                ValidationFinding(target=shown(target), message=message) for target, message in error.targets
+            ],
             request_id=request_id,
         )
     )

@@ -51,7 +51,7 @@ def authenticate(service: Service, headers: Mapping[str, str]) -> Identity:
 def authorize(connection: sa.Connection, identity: Identity, roles: Collection[Role]) -> Caller:
     """The caller behind a proven identity, as the database knows it now. Raises DomainError, forbidden (403)."""
     known = check_access(find_principal(connection, *identity), roles)
-    return Caller(known.id, known.account_id)
+    return Caller(known.id, known.account_id, known.roles)
 
 
 async def read_json(headers: Mapping[str, str], chunks: AsyncIterator[bytes]) -> dict[str, Any]:
@@ -59,6 +59,10 @@ async def read_json(headers: Mapping[str, str], chunks: AsyncIterator[bytes]) ->
     media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type and media_type != "application/json" and not media_type.endswith("+json"):
         raise HttpProblem(415, f"The body must be application/json, not {media_type}.")
+    coding = headers.get("content-encoding", "").strip().lower()
+    if coding not in ("", "identity"):
+        message = f"The body must be sent as it is, not in the coding {coding[:40]}."
+        raise HttpProblem(415, message, {"Accept-Encoding": "identity"})
     body = bytearray()
     async for chunk in chunks:
         body += chunk

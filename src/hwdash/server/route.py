@@ -12,15 +12,17 @@ document (in a JsonAnswer where it has headers), None for an answer without a bo
 DomainError.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from hwdash.domain.access import SUBMITTERS
 from hwdash.vocabulary import Role
 from hwdash.wire.base import WireModel
 
 HARDWARE_ROLES = frozenset(Role) - {Role.MANAGER}
-SUBMITTERS = frozenset({Role.DRIVER_SUBMITTER, Role.ADMINISTRATOR})
+# A System Submitter may work on whole systems only, which check_submits sees to.
+PRODUCT_SUBMITTERS = SUBMITTERS | {Role.SYSTEM_SUBMITTER}
 LABEL_OWNERS = frozenset({Role.SHIPPING_LABEL_OWNER, Role.ADMINISTRATOR})
 
 # The ids of paths that are numbers, and what they are ids of; every other parameter of a path is text.
@@ -40,6 +42,7 @@ class Caller:
 
     client_id: str
     account_id: int
+    roles: Collection[str]
 
 
 @dataclass(frozen=True, slots=True)

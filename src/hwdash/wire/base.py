@@ -5,6 +5,7 @@ exists, ``""`` and the year-1 date taken as absent for dates. One form on output
 RFC 3339 UTC.
 """
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -16,6 +17,7 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticUndefined
 
 LONGEST_SHOWN = 100
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
 class WireModel(BaseModel):
@@ -73,14 +75,9 @@ def one_of(words: type[StrEnum]) -> Callable[[object], object]:
     return read
 
 
-def _absent_date(value: object) -> object:
-    if value is None or (isinstance(value, str) and (not value.strip() or value.startswith("0001-01-01"))):
-        return None
-    return value
-
-
 def _in_utc(value: datetime | None) -> datetime | None:
-    if value is None:
+    # The first day of the year 1 is how .NET writes a date that was not set.
+    if value is None or (value.year, value.month, value.day) == (1, 1, 1):
         return None
     try:
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
@@ -107,10 +104,14 @@ def _rfc3339(value: datetime | None) -> str | None:
 
 
 def _read_date(value: object) -> object:
-    value = _truncate_ticks(_absent_date(value))
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        raise ValueError("a date is text such as 2026-11-23T00:00:00Z, not a number")  # noqa: TRY004 - collected by pydantic
-    return value
+    if value is None or isinstance(value, datetime):
+        return value
+    if isinstance(value, str) and not value.strip():
+        return None
+    # A text of digits only would be read as seconds since 1970.
+    if not isinstance(value, str) or not _DATE.match(value):
+        raise ValueError("a date is text such as 2026-11-23T00:00:00Z")
+    return _truncate_ticks(value)
 
 
 WireDate = Annotated[

@@ -16,6 +16,8 @@ from hwdash.wire.additional_attributes import AdditionalAttributes
 from hwdash.wire.base import FreeText, Link, WireDate, WireModel, one_of, shown
 from hwdash.wire.update import AnyObject
 
+MOST_FAMILIES = 100
+
 
 def _accept_new(info: ValidationInfo) -> bool:
     """The service's setting of that name, when it reads a request."""
@@ -31,13 +33,20 @@ def _os_code(value: object, info: ValidationInfo) -> object:
 OsCode = Annotated[str, BeforeValidator(_os_code)]
 
 
+def _few_families(value: object) -> object:
+    # Before any is read: of very many wrong ones there would be as many findings.
+    if isinstance(value, dict) and len(value) > MOST_FAMILIES:
+        raise ValueError(f"There are {len(value)} OS families; {MOST_FAMILIES} at most can be given.")
+    return value
+
+
 class ProductCreate(WireModel):
     """The body of ``POST products``."""
 
     product_name: Annotated[str, Field(min_length=1, max_length=1000)]
     test_harness: Annotated[TestHarness, BeforeValidator(one_of(TestHarness))]
     requested_signatures: Annotated[list[OsCode], Field(min_length=1, max_length=500)]
-    selected_product_types: Annotated[dict[str, str], Field(max_length=100)] = {}
+    selected_product_types: Annotated[dict[str, str], BeforeValidator(_few_families)] = {}
     device_type: Annotated[DeviceType, BeforeValidator(one_of(DeviceType))] = DeviceType.NOT_SET
     is_test_sign: bool = False
     is_flight_sign: bool = False

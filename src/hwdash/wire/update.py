@@ -3,13 +3,15 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
-from pydantic import ConfigDict, GetJsonSchemaHandler, ValidationError
+from pydantic import ConfigDict, GetJsonSchemaHandler, ValidationError, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from hwdash.wire.base import WireModel
 
 M = TypeVar("M", bound=WireModel)
+
+MOST_MEMBERS = 200
 
 
 class AnyObject(WireModel):
@@ -28,6 +30,14 @@ class AnyObject(WireModel):
         if cls._documented_as is None:
             return handler(schema)
         return handler(cls._documented_as.__pydantic_core_schema__) | {"title": cls.__name__}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_a_known_size(cls, value: Any) -> Any:
+        # Each is compared with the object as it is, while the database waits.
+        if isinstance(value, dict) and len(value) > MOST_MEMBERS:
+            raise ValueError(f"The object has {len(value)} properties; {MOST_MEMBERS} at most can be given.")
+        return value
 
     @property
     def members(self) -> dict[str, Any]:

@@ -80,6 +80,7 @@ def look_up(
     if seller_id == caller.account_id:
         return get_submission(connection, service, caller, product_id, submission_id)
     raise DomainError(
-        Code.REQUEST_INVALID_FOR_CURRENT_STATE,
-        "This release does not serve shipping labels yet, so no other account shares a submission with this one.",
+        Code.ENTITY_NOT_FOUND,
+        f"The account {seller_id} shares no submission {submission_id} with this one: this release does not serve "
+        "shipping labels yet.",
     )

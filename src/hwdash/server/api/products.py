@@ -1,10 +1,12 @@
 """Products: create, get, list, update (contract/api.md 4.1 to 4.4)."""
 
+from collections.abc import Collection
 from typing import Annotated, Any
 
 import sqlalchemy as sa
 from pydantic import BeforeValidator
 
+from hwdash.domain.access import check_submits
 from hwdash.domain.errors import not_found
 from hwdash.domain.product import CHANGEABLE, ProductChange, ProductState, check_update, families_not_requested
 from hwdash.drivers.package_contents import check_signatures
@@ -52,6 +54,7 @@ def create_product(
     connection: sa.Connection, service: Service, caller: Caller, wanted: ProductCreate
 ) -> dict[str, Any]:
     """POST products."""
+    check_submits(caller.roles, wanted.selected_product_types.values())
     attributes = wanted.to_wire()
     row = insert_product(
         connection,
@@ -94,6 +97,7 @@ def update_product(
     row = find_product(connection, caller.account_id, product_id)
     if row is None:
         raise not_found("product", product_id)
+    check_submits(caller.roles, product_types(row))
     initial = initial_submission(connection, product_id)
     current = _to_wire(service, row, is_extension=initial is not None and initial.is_extension_inf)
     stored = Product.model_validate(current)
@@ -121,6 +125,12 @@ def update_product(
         {"name": change.name or row.name, "attributes": row.attributes | changed},
         service.clock(),
     )
+
+
+def product_types(row: sa.Row[Any]) -> Collection[str]:
+    """The product types of a product's row."""
+    types: dict[str, str] = row.attributes.get("selectedProductTypes", {})
+    return types.values()
 
 
 def _advice(row: sa.Row[Any]) -> str:

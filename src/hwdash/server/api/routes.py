@@ -3,10 +3,11 @@
 A new route is one row here and one function (server/route.py says which).
 """
 
+from hwdash.domain.access import SUBMITTERS
 from hwdash.server.api import audiences, labels, preprod, products, reports, submissions
 from hwdash.server.api.pages import PageQuery
 from hwdash.server.paths import CANONICAL_BASE
-from hwdash.server.route import HARDWARE_ROLES, LABEL_OWNERS, SUBMITTERS, Route
+from hwdash.server.route import HARDWARE_ROLES, LABEL_OWNERS, PRODUCT_SUBMITTERS, Route
 from hwdash.wire.audience import Audience
 from hwdash.wire.preprod import PreprodAsset, PreprodPackage
 from hwdash.wire.product import Product, ProductCreate, ProductUpdateBody
@@ -37,7 +38,7 @@ ROUTES = (
         "POST",
         PRODUCTS,
         "create a product",
-        SUBMITTERS,
+        PRODUCT_SUBMITTERS,
         products.create_product,
         body=ProductCreate,
         answer=Product,
@@ -49,7 +50,7 @@ ROUTES = (
         "PATCH",
         PRODUCT,
         "change a product's name, marketing names or announcement date",
-        SUBMITTERS,
+        PRODUCT_SUBMITTERS,
         products.update_product,
         body=ProductUpdateBody,
         status=204,
@@ -67,7 +68,7 @@ ROUTES = (
         "POST",
         SUBMISSIONS,
         "create a submission",
-        SUBMITTERS,
+        PRODUCT_SUBMITTERS,
         submissions.create_submission,
         body=SubmissionCreate,
         answer=Submission,
@@ -87,7 +88,7 @@ ROUTES = (
         "PATCH",
         SUBMISSION,
         "rename a submission",
-        SUBMITTERS,
+        PRODUCT_SUBMITTERS,
         submissions.update_submission,
         body=SubmissionUpdateBody,
         status=204,
@@ -96,7 +97,7 @@ ROUTES = (
         "POST",
         f"{SUBMISSION}/commit",
         "hand the uploaded package over; no body",
-        SUBMITTERS,
+        PRODUCT_SUBMITTERS,
         submissions.commit_submission,
         status=202,
         again=submissions.committed_before,

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from hwdash.domain.access import no_ev_certificate
+from hwdash.domain.access import check_submits, no_ev_certificate
 from hwdash.domain.errors import Code, DomainError, not_found
 from hwdash.domain.product import AUTHOR
 from hwdash.domain.submission import FIRST_STEP, ONLY_PENDING, check_commit, check_create, check_update
@@ -14,6 +14,7 @@ from hwdash.pipeline.report import ERROR_REPORT
 from hwdash.pipeline.submission import SUBMISSION
 from hwdash.pipeline.work import package_name
 from hwdash.server.api.pages import PageQuery
+from hwdash.server.api.products import product_types
 from hwdash.server.api.reports import REPORT_PATH
 from hwdash.server.errors import invalid_input
 from hwdash.server.route import Caller
@@ -44,6 +45,7 @@ def create_submission(
     product = find_product(connection, caller.account_id, product_id)
     if product is None:
         raise not_found("product", product_id)
+    check_submits(caller.roles, product_types(product))
     initial = initial_submission(connection, product_id)
     check_create(
         wanted.type,
@@ -106,6 +108,7 @@ def update_submission(
 ) -> None:
     """PATCH submissions/{submission_id}."""
     row, product = own_submission(connection, caller, product_id, submission_id)
+    check_submits(caller.roles, product_types(product))
     wanted, problem = read_update(SubmissionUpdate, body.members)
     current = _to_wire(service, row, product.test_harness, None)
     check_update(
@@ -125,6 +128,7 @@ def commit_submission(
 ) -> None:
     """POST commit."""
     row, product = own_submission(connection, caller, product_id, submission_id)
+    check_submits(caller.roles, product_types(product))
     check_commit(row.commit_status)
     if not has_valid_ev_certificate(connection, caller.account_id, service.clock()):
         raise no_ev_certificate()
