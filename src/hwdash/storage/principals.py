@@ -22,20 +22,6 @@ def _not_signed(account_id: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
     return ~signed.correlate(accounts, agreements).exists()
 
 
-def _principal(table: sa.Table, key: sa.ColumnElement[str]) -> sa.Select[Any]:
-    return (
-        sa.select(table.c.account_id, table.c.is_disabled, table.c.roles, accounts.c.status, _unsigned_count())
-        .join(accounts, accounts.c.id == table.c.account_id)
-        .where(key == sa.bindparam("identity"), accounts.c.tenant_id == sa.bindparam("tenant_id"))
-    )
-
-
-# Built once: every request runs one of them, and to build a statement anew costs more than to run it.
-_PRINCIPALS = tuple(
-    (table, _principal(table, key)) for table, key in ((applications, applications.c.client_id), (users, users.c.id))
-)
-
-
 def _statement(table: sa.Table, key: sa.ColumnElement[str]) -> sa.Select[Any]:
     return (
         sa.select(table.c.account_id, table.c.is_disabled, table.c.roles, accounts.c.status, _unsigned_count())
