@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from service import Made, Served, clean_environment, hwdash, make_service, serve
+from service import ApiClient, Made, Served, clean_environment, hwdash, make_service, serve
 
 
 @dataclass
@@ -30,6 +30,12 @@ class Sandbox:
     @property
     def made(self) -> Made:
         return self.served.made
+
+    def client(self) -> ApiClient:
+        """A client of the API. What a scenario answers is not held against the OpenAPI document."""
+        client = self.served.client()
+        client.http.event_hooks["response"].clear()
+        return client
 
     def admin(self, method: str, path: str, *, authorization: str | None = None, **content: Any) -> httpx.Response:
         context = ssl.create_default_context(cafile=self.made.credentials["caCertificate"])

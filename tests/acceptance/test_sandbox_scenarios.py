@@ -128,7 +128,7 @@ def refused(action: Callable[[], object]) -> ApiError:
 
 def test_a_broken_token_gets_500(stage: Sandbox) -> None:
     stage.play_shipped("broken-token")
-    client = stage.served.client()
+    client = stage.client()
     client.http.headers["Authorization"] = "Bearer broken"
     answer = client.http.get(f"{API}/products")
     assert (answer.status_code, answer.json()["statusCode"]) == (500, 500)
@@ -151,7 +151,7 @@ def test_late_pages_get_500(stage: Sandbox) -> None:
         for _ in range(2):
             client.create_product({"productName": "P", "testHarness": "Attestation", "requestedSignatures": [X64]})
         assert list(client.products())
-    http = stage.served.client().http
+    http = stage.client().http
     first = http.get(f"{API}/products?pageSize=1")
     assert first.status_code == 200
     (following,) = (each["href"] for each in first.json()["links"] if each["rel"] == "next_link")
@@ -160,7 +160,7 @@ def test_late_pages_get_500(stage: Sandbox) -> None:
 
 def test_a_commit_without_the_headers_of_a_body_is_refused(stage: Sandbox) -> None:
     stage.play_shipped("commit-needs-type")
-    client = stage.served.client()
+    client = stage.client()
     submission = client.create_submission(client.create_product()["id"])
     assert client.commit(submission).status_code == 415
     path = f"{API}/products/{submission['productId']}/submissions/{submission['id']}/commit"
@@ -174,16 +174,16 @@ def test_a_commit_without_the_headers_of_a_body_is_refused(stage: Sandbox) -> No
 
 def test_late_metadata_comes_with_the_clock(stage: Sandbox, package: Path) -> None:
     stage.play_shipped("metadata-late")
-    done = stage.served.client().submit(package)
+    done = stage.client().submit(package)
     assert "driverMetadata" not in {each["type"] for each in done["downloads"]["items"]}
     stage.advance("4h")
-    later = stage.served.client().get_submission(done)
+    later = stage.client().get_submission(done)
     assert "driverMetadata" in {each["type"] for each in later["downloads"]["items"]}
 
 
 def test_a_magic_name_does_it_for_a_client_that_can_set_nothing_else(stage: Sandbox, package: Path) -> None:
     stage.admin("DELETE", "/scenario")
-    client = stage.served.client()
+    client = stage.client()
     failed = client.submit(package, productName="sandbox: fail scanning: infected, says the rehearsal")
     assert failed["workflowStatus"]["currentStep"] == "scanning"
     assert failed["workflowStatus"]["messages"] == ["infected, says the rehearsal"]

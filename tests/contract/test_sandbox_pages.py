@@ -38,7 +38,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
 def test_nothing_is_told_or_changed_without_the_token(stage: Sandbox, method: str, path: str) -> None:
-    bearer = stage.served.client().http.headers["Authorization"]
+    bearer = stage.client().http.headers["Authorization"]
     for authorization in ("none", "Bearer", "Bearer wrong", bearer, basic("wrong")):
         answer = stage.admin(method, path, authorization=authorization, content=b"{}")
         assert answer.status_code == 401, authorization
@@ -102,7 +102,7 @@ def test_what_is_not_there_and_what_is_wrong_is_said(stage: Sandbox) -> None:
 def test_a_scenario_is_set_listed_and_cleared_by_the_command(stage: Sandbox, tmp_path: Path) -> None:
     file = tmp_path / "busy.toml"
     file.write_text(BUSY)
-    client = stage.served.client()
+    client = stage.client()
     stage.command("sandbox", "scenario", "set", str(file))
     assert client.http.get(f"{API}/products").status_code == 503
     listed = json.loads(stage.command("sandbox", "scenario", "list", "--json"))
@@ -119,7 +119,7 @@ def test_a_scenario_is_set_listed_and_cleared_by_the_command(stage: Sandbox, tmp
 
 
 def test_requests_are_shown_with_their_answers_and_reasons(stage: Sandbox) -> None:
-    client = stage.served.client()
+    client = stage.client()
     submission = client.create_submission(client.create_product(productName="Shown <b>")["id"])
     assert client.commit(submission).status_code == 422
     missing = f"No package has been uploaded: Initial_{submission['id']}"
@@ -144,7 +144,7 @@ def test_requests_are_shown_with_their_answers_and_reasons(stage: Sandbox) -> No
 
 
 def test_no_secret_no_token_and_no_signature_is_kept(stage: Sandbox, tmp_path: Path) -> None:
-    client = stage.served.client()
+    client = stage.client()
     done = client.submit(signed_cabinet(tmp_path, stage.made.vendor), productName="Canary")
     for item in done["downloads"]["items"]:
         client.http.get(item["url"])
@@ -168,7 +168,7 @@ def test_no_secret_no_token_and_no_signature_is_kept(stage: Sandbox, tmp_path: P
 
 
 def test_the_clock_moves_tokens_urls_and_names_the_service_writes(stage: Sandbox) -> None:
-    client = stage.served.client()
+    client = stage.client()
     submission = client.create_submission(client.create_product()["id"])
     assert client.upload(submission, b"package").status_code == 201
     before = json.loads(stage.command("sandbox", "clock", "show", "--json"))
@@ -183,7 +183,7 @@ def test_the_clock_moves_tokens_urls_and_names_the_service_writes(stage: Sandbox
     frozen = [stage.command("sandbox", "clock", "show") for _ in range(2)]
     assert frozen[0] == frozen[1]
     assert "(frozen)" in frozen[0]
-    again = stage.served.client()
+    again = stage.client()
     assert again.create_product()["createdDateTime"] == again.create_product()["createdDateTime"]
     stage.command("sandbox", "clock", "resume")
     after = json.loads(stage.command("sandbox", "clock", "show", "--json"))
@@ -195,7 +195,7 @@ def test_steps_take_their_time_by_the_clock_also_over_a_restart(tmp_path: Path) 
     with sandbox(tmp_path, HWDASH_SANDBOX_STEP_TIMES="realistic") as stage:
         made = stage.made
         assert stage.admin("POST", "/clock", json={"frozen": True}).status_code == 200
-        client = stage.served.client()
+        client = stage.client()
         submission = client.create_submission(client.create_product()["id"])
         assert client.upload(submission, signed_cabinet(tmp_path, made.vendor)).status_code == 201
         assert client.commit(submission).status_code == 202
@@ -223,7 +223,7 @@ def test_a_moved_clock_and_faults_do_not_reach_the_signing_keys(tmp_path: Path) 
     with sandbox(tmp_path) as stage:
         begun = datetime.now(UTC)
         stage.advance("200d")
-        client = stage.served.client()
+        client = stage.client()
         package = signed_cabinet(tmp_path, stage.made.vendor)
         failed = client.submit(package, productName="sandbox: fail manualReview: no")
         assert failed["workflowStatus"]["currentStep"] == "manualReview"
@@ -271,7 +271,7 @@ def test_the_commands_say_what_is_missing_or_wrong(stage: Sandbox, service: Serv
 def test_the_answers_of_a_sandbox_without_a_scenario_are_the_services_own(stage: Sandbox, client: ApiClient) -> None:
     """Compared with a normal service: the same statuses, headers and properties."""
     stage.admin("DELETE", "/scenario")
-    mine = stage.served.client()
+    mine = stage.client()
 
     def shapes(each: ApiClient) -> list[tuple[int, set[str], set[str]]]:
         product = each.create_product()
