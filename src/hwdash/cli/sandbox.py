@@ -11,6 +11,9 @@ COMMANDS = {
     "clock": ("hwdash.cli.sandbox_clock", "clock", "What time it is: show, advance, freeze and resume the clock."),
     "log": ("hwdash.cli.sandbox_log", "log", "What was asked and answered, and why."),
     "down": ("hwdash.cli.sandbox_up", "down", "Stop a sandbox that runs."),
+    "record": ("hwdash.cli.sandbox_record", "record", "Write down what a client and a server say, without secrets."),
+    "replay": ("hwdash.cli.sandbox_record", "replay", "Serve what was recorded."),
+    "compare": ("hwdash.cli.sandbox_record", "compare", "Compare a recording with the answers of another server."),
     "dump": ("hwdash.cli.sandbox_state", "dump", "Write a sandbox's whole state into a file."),
     "load": ("hwdash.cli.sandbox_state", "load", "Make a sandbox out of such a file."),
 }

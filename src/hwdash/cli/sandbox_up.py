@@ -6,11 +6,9 @@ import logging
 import os
 import shlex
 import shutil
-import signal
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import FrameType
 
 import click
 
@@ -44,7 +42,6 @@ def up(data: Path | None, port: int, certificates: tuple[Path, ...], scenario: s
     A sandbox that is there before gives its first application one more secret each time.
     """
     logging.basicConfig(level="WARNING", format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    signal.signal(signal.SIGTERM, _interrupt)
     with told_plainly():
         folder = None if data else Path(tempfile.mkdtemp(prefix="hwdash-sandbox-"))
         # A throwaway sandbox takes nothing from the settings of another service.
@@ -56,6 +53,7 @@ def up(data: Path | None, port: int, certificates: tuple[Path, ...], scenario: s
             opening = thread.submit(open_sandbox, settings, certificates, scenario)
             serving = importlib.import_module("hwdash.cli.serving")
             opened = opening.result()
+        serving.stop_politely_on_sigterm()
         serving.serve_until_stopped(
             settings,
             serving.listen("127.0.0.1", port),
@@ -83,10 +81,6 @@ def down(data: Path) -> None:
 def _throw_away(folder: Path | None) -> None:
     if folder is not None:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def _tell(settings: Settings, opened: Opened, url: str, *, as_json: bool) -> None:

@@ -2,12 +2,14 @@
 
 import logging
 import os
+import signal
 import socket
 import ssl
 import sys
 from collections.abc import Callable
 from contextlib import suppress
 from http import HTTPStatus
+from types import FrameType
 from urllib.parse import urlsplit
 
 import uvicorn
@@ -25,6 +27,7 @@ from hwdash.server.errors import HttpProblem, problem_answer
 from hwdash.server.frame import JSON
 from hwdash.server.setup import tls_files
 from hwdash.settings import DEFAULT_URL, Settings
+from hwdash.signing.authority import TlsFiles
 
 BACKLOG = 512
 EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - compared with what the operator chose
@@ -49,30 +52,45 @@ def serve_until_stopped(
     host, port = listening.getsockname()[:2]
     local_url = _local_url(settings, port, no_tls=no_tls)
     with DataFolderLock(settings.data):
-        config = uvicorn.Config(
-            _application(settings, local_url, impersonate=impersonate),
-            loop="uvloop",
-            http=_Protocol,
-            lifespan="on",
-            access_log=False,
-            log_config=None,
-            server_header=False,
-            timeout_graceful_shutdown=10,
-            backlog=BACKLOG,
-        )
-        if not no_tls:
-            config.load()
-            config.ssl = _tls(settings, _names(local_url, host))
-        server = _Server(config, lambda: ready(local_url))
-        with suppress(KeyboardInterrupt):  # the server has shut down by then
-            server.run(sockets=[listening])
-    if not server.started:
-        refuse("the service did not start; the log above says why")
+        app = _application(settings, local_url, impersonate=impersonate)
+        tls = None if no_tls else _tls(settings, _names(local_url, host))
+        run_application(app, listening, tls, ready=lambda: ready(local_url))
     stopped()
     # A step that is still running is run again at the next start, as after a kill: do not wait for its thread.
     logging.shutdown()
     sys.stdout.flush()
     os._exit(0)
+
+
+def run_application(
+    app: ASGIApp,
+    listening: socket.socket,
+    tls: TlsFiles | None,
+    *,
+    ready: Callable[[], None],
+    lifespan: bool = True,
+) -> None:
+    """Serve an application until it is interrupted. One that does not start ends the command."""
+    config = uvicorn.Config(
+        app,
+        loop="uvloop",
+        http=_Protocol,
+        lifespan="on" if lifespan else "off",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=10,
+        backlog=BACKLOG,
+    )
+    if tls is not None:
+        config.load()
+        config.ssl = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        config.ssl.load_cert_chain(tls.certificate_and_key, password=tls.passphrase)
+    server = _Server(config, ready)
+    with suppress(KeyboardInterrupt):  # the server has shut down by then
+        server.run(sockets=[listening])
+    if not server.started:
+        refuse("the service did not start; the log above says why")
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -86,6 +104,15 @@ def listen(host: str, port: int) -> socket.socket:
         refuse(f"{host}:{port} cannot be listened on: {error.strerror}. Choose another with --port.")
     listening.set_inheritable(False)
     return listening
+
+
+def stop_politely_on_sigterm() -> None:
+    """Let SIGTERM stop a command as Ctrl-C does: uvicorn raises it once more when it has shut down."""
+    signal.signal(signal.SIGTERM, _interrupt)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 def inherited_socket() -> socket.socket | None:
@@ -104,14 +131,12 @@ def _application(settings: Settings, local_url: str, *, impersonate: bool) -> AS
     return create_sandbox(settings, public_url=public_url, login_url=login_url)
 
 
-def _tls(settings: Settings, names: list[str]) -> ssl.SSLContext:
+def _tls(settings: Settings, names: list[str]) -> TlsFiles:
     make = sandbox_tls if mark_of(settings.data) is not None else tls_files
     files = make(settings, names, system_clock())
     if files.is_new_ca:
         say(f"a new TLS CA was made: clients must trust {files.ca_certificate}")
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(files.certificate_and_key, password=files.passphrase)
-    return context
+    return files
 
 
 class _Protocol(HttpToolsProtocol):
