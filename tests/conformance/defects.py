@@ -429,15 +429,14 @@ def a_status_before_the_commit(request: Request, answer: Answer) -> None:
 # The workflow
 
 
-@defect("observed-15-status-at-once", "route-07-committed")
+@defect("observed-15-status-at-once")
 def no_status_after_the_commit(request: Request, answer: Answer) -> None:
-    def change(found: dict[str, Any]) -> None:
-        if found.get("workflowStatus", {}).get("state") == "started":
-            del found["workflowStatus"]
-        elif "workflowStatus" in found:
-            found["workflowStatus"]["messages"] = "none"
+    drop(answer, "workflowStatus")
 
-    every_object(answer, change)
+
+@defect("route-07-committed", "observed-19-failure-says-why", revisits=("failing",))
+def messages_as_one_text(request: Request, answer: Answer) -> None:
+    put(answer, "messages", lambda value: "" if value else value)
 
 
 @defect("observed-15-first-step")
