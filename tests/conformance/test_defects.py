@@ -23,8 +23,6 @@ from service import Made, new_vendor, serve
 HERE = Path(__file__).parent
 BY_ID = {row.id: row for row in ROWS}
 
-# What the service does not do yet.
-PENDING = {row.id for row in ROWS if "preprod" in row.id} | {"observed-24-assets-bare-array"}
 # What a service alone cannot show: a partner who shares, and being flooded.
 NEEDS_MORE = {
     "status-429-throttled",
@@ -64,7 +62,7 @@ def tried(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
 
 def test_a_real_service_passes_every_row(tried: Run) -> None:
     failed = {name: each.why for name, each in tried.findings.items() if each.result is Result.FAIL}
-    assert {name: why for name, why in failed.items() if name not in PENDING} == {}
+    assert failed == {}
     untried = {name for name, each in tried.findings.items() if each.result is Result.NOT_APPLICABLE}
     assert untried == NEEDS_MORE
 
@@ -82,22 +80,21 @@ def test_no_more_is_created_than_was_told(tried: Run) -> None:
 @pytest.mark.parametrize("name", DEFECTS)
 def test_a_planted_defect_is_seen_by_the_rows_that_it_concerns(tried: Run, name: str) -> None:
     planted = DEFECTS[name]
-    rows = [row for row in planted.rows if row not in PENDING]
-    assert [tried.findings[row].result for row in rows] == [Result.PASS] * len(rows)
+    assert [tried.findings[row].result for row in planted.rows] == [Result.PASS] * len(planted.rows)
     stage = Stage(tried.target)
     tried.choose(name)
     try:
-        for workflow in planted.revisits if rows else ():
+        for workflow in planted.revisits:
             stage.adopt(workflow, tried.stage)
-        found = run(stage, [BY_ID[row] for row in rows])
+        found = run(stage, [BY_ID[row] for row in planted.rows])
     finally:
         tried.choose("none")
         stage.close()
-    assert {each.row.id: each.result for each in found} == dict.fromkeys(rows, Result.FAIL)
+    assert {each.row.id: each.result for each in found} == dict.fromkeys(planted.rows, Result.FAIL)
     assert [each.why for each in found if not each.why or each.why.startswith("no answer")] == []
 
 
 def test_there_are_defects_for_every_family_of_rows() -> None:
     assert len(DEFECTS) >= 30
     seen = {BY_ID[row].check.__module__ for each in DEFECTS.values() for row in each.rows}
-    assert {row.check.__module__ for row in ROWS if row.id not in PENDING} - seen == set()
+    assert {row.check.__module__ for row in ROWS} - seen == set()
