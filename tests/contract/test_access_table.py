@@ -132,6 +132,24 @@ def test_an_application_needs_manager_and_a_hardware_role(driver: Stage, route: 
 
 
 @pytest.mark.parametrize("route", TOKENS_NEEDED, ids=" ".join)
+def test_without_the_role_it_is_403_whatever_else_is_wrong(driver: Stage, route: Route) -> None:
+    method, path = route
+    driver.hold("Manager")
+    good, unreadable = path.format_map(driver.ids), path.format_map(dict.fromkeys(driver.ids, "x"))
+    for url, body, media_type in (
+        (unreadable, b"{}", "application/json"),
+        (f"{good}?pageSize=none&continuationToken=none", b"{}", "application/json"),
+        (good, b'{"productName": 1, "name": 1}', "application/json"),
+        (good, b"[]", "application/json"),
+        (good, b"{", "application/json"),
+        (good, b'"' + bytes(1 << 20) + b'"', "application/json"),
+        (good, b"{}", "text/plain"),
+    ):
+        answer = driver.http.request(method, url, content=body, headers={"Content-Type": media_type})
+        assert "holds no hardware role" in functional(answer, 403, "forbidden")["message"]
+
+
+@pytest.mark.parametrize("route", TOKENS_NEEDED, ids=" ".join)
 @pytest.mark.parametrize("kind", ["driver", "system"])
 def test_each_role_is_let_in_or_told_which_it_takes(request: pytest.FixtureRequest, kind: str, route: Route) -> None:
     stage: Stage = request.getfixturevalue(kind)

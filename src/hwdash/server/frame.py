@@ -2,6 +2,7 @@
 
 Path form, correlation headers, route, token, ids of the path, query, body; then in one transaction the role, the
 repeated create, and the route's own function; then the answer, or the refusal as JSON (contract/api.md 1 and 3.17).
+Whoever lacks the role is refused for that, whatever else is wrong with the request.
 """
 
 import asyncio
@@ -94,16 +95,17 @@ class Frame:
         identity = authenticate(service, exchange.headers) if route.roles else None
         if identity is not None:
             self._throttle.take(identity[0])
-        ids = [identifier(value, NUMBERS[name]) if name in NUMBERS else value for name, value in parameters.items()]
+        try:
+            ids, arguments = await self._read(route, exchange, parameters, query)
+        except (DomainError, HttpProblem):
+            if identity is not None and route.roles is not None:
+                # Who may not make this request learns nothing of what else is wrong with it. The role of a sound
+                # request is checked in its own transaction.
+                await service.database.read(authorize, identity, route.roles)
+            raise
         if route.stream is not None and identity is not None and route.roles is not None:
             caller = await service.database.read(authorize, identity, route.roles)
             return await route.stream(service, caller, exchange, *ids)
-        arguments: list[Any] = []
-        if route.query is not None:
-            arguments.append(read_model(route.query, _query(query)))
-        if route.body is not None:
-            wanted = read_model(route.body, await read_json(exchange.headers, exchange.body()), service.settings)
-            arguments.append(wanted)
         key = None if route.again is None else _create_key(exchange.request_id, route, ids, arguments)
         database = service.database
         run = database.write if route.writes else database.read_point if route.is_point else database.read
@@ -114,6 +116,19 @@ class Frame:
                 raise
             # Another request was quicker: once more, to find what that one made.
             return await run(_perform, service, route, identity, ids, arguments, key)
+
+    async def _read(
+        self, route: Route, exchange: Exchange, parameters: Mapping[str, str], query: bytes
+    ) -> tuple[list[Any], list[WireModel]]:
+        """The ids of the path, and the query and the body that the route takes. Raises DomainError and HttpProblem."""
+        ids = [identifier(value, NUMBERS[name]) if name in NUMBERS else value for name, value in parameters.items()]
+        arguments: list[WireModel] = []
+        if route.query is not None:
+            arguments.append(read_model(route.query, _query(query)))
+        if route.body is not None:
+            body = await read_json(exchange.headers, exchange.body())
+            arguments.append(read_model(route.body, body, self._service.settings))
+        return ids, arguments
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send, path: str, correlation: Headers) -> None:
         inner = dict(
