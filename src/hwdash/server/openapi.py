@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from hwdash import __version__
+from hwdash.server.paths import parameters
 from hwdash.server.route import NUMBERS, Route
 from hwdash.server.tokens import RESOURCE
 from hwdash.wire.base import Link
@@ -39,7 +40,7 @@ def openapi(routes: Sequence[Route], public_url: str) -> Document:
     schemas = _schemas(taken, "validation", suffix="In") | _schemas(given, "serialization", suffix="")
     paths: Document = {}
     for route in routes:
-        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schemas)
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, routes, schemas)
     queries = {f"{route.query.__name__}In" for route in routes if route.query}
     return {
         "openapi": "3.1.0",
@@ -64,12 +65,19 @@ def openapi(routes: Sequence[Route], public_url: str) -> Document:
     }
 
 
-def _operation(route: Route, schemas: Document) -> Document:
+def _operation_id(route: Route) -> str:
+    return f"{route.method.lower()}{re.sub(r'[^A-Za-z]+', '_', route.path.partition('hardware')[2])}"
+
+
+def _operation(route: Route, routes: Sequence[Route], schemas: Document) -> Document:
+    answers = _answers(route)
+    if route.status == 201 and (links := _links(route, routes)):
+        answers[201] |= {"links": links}
     operation: Document = {
-        "operationId": f"{route.method.lower()}{re.sub(r'[^A-Za-z]+', '_', route.path.partition('hardware')[2])}",
+        "operationId": _operation_id(route),
         "summary": route.summary,
         "parameters": [*_path_parameters(route), *_query_parameters(route, schemas)],
-        "responses": {str(status): answer for status, answer in sorted(_answers(route).items())},
+        "responses": {str(status): answer for status, answer in sorted(answers.items())},
     }
     if route.roles is not None:
         operation["security"] = [{"clientCredentials": []}]
@@ -84,11 +92,10 @@ def _operation(route: Route, schemas: Document) -> Document:
 
 
 def _path_parameters(route: Route) -> list[Document]:
-    names = re.findall(r"\{(\w+)\}", route.path)
     number = {"type": "integer", "format": "int64", "minimum": 0, "maximum": (1 << 63) - 1}
     return [
         {"name": name, "in": "path", "required": True, "schema": number if name in NUMBERS else {"type": "string"}}
-        for name in names
+        for name in parameters(route.path)
     ]
 
 
@@ -161,6 +168,22 @@ def _shape(answer: Any) -> Document:
 def _models(answer: Any) -> list[type[BaseModel]]:
     inner = get_args(answer) or (answer,)
     return [each for each in inner if isinstance(each, type) and issubclass(each, BaseModel)]
+
+
+def _links(route: Route, routes: Sequence[Route]) -> Document:
+    """What can be asked of the new object, by the id that its answer has."""
+    if not _models(route.answer):
+        return {}
+    below = re.compile(re.escape(route.path) + r"/\{(\w+)\}(?:/\w+)?")
+    given = {name: f"$request.path.{name}" for name in parameters(route.path)}
+    return {
+        _operation_id(other): {
+            "operationId": _operation_id(other),
+            "parameters": given | {found[1]: "$response.body#/id"},
+        }
+        for other in routes
+        if (found := below.fullmatch(other.path))
+    }
 
 
 def _answer(description: str, schema: Document) -> Document:

@@ -1,5 +1,6 @@
 """The OpenAPI document and its page: valid, whole, and strict enough to find an answer that is not as described."""
 
+import re
 from html.parser import HTMLParser
 
 import httpx
@@ -39,6 +40,32 @@ def test_what_can_be_absent_is_not_required_and_nothing_else_is_optional() -> No
     assert product["additionalProperties"] is False
     created = DOCUMENT["components"]["schemas"]["ProductCreateIn"]
     assert set(created["required"]) == {"productName", "testHarness", "requestedSignatures"}
+
+
+def test_what_can_be_asked_of_a_new_object_is_linked_from_it() -> None:
+    operations = {each["operationId"]: path for path, methods in DOCUMENT["paths"].items() for each in methods.values()}
+    products, packages = "/v2.0/my/hardware/products", "/v2.0/my/hardware/preprod/packages"
+    submission = f"{products}/{{product_id}}/submissions/{{submission_id}}"
+    for method, path, below in (
+        ("post", products, {f"{products}/{{product_id}}", f"{products}/{{product_id}}/submissions"}),
+        ("post", f"{products}/{{product_id}}/submissions", {submission, f"{submission}/commit"}),
+        ("put", packages, {f"{packages}/{{package_id}}", f"{packages}/{{package_id}}/assets"}),
+    ):
+        links = DOCUMENT["paths"][path][method]["responses"]["201"]["links"]
+        assert below <= {operations[link["operationId"]] for link in links.values()}
+        for link in links.values():
+            asked = operations[link["operationId"]]
+            assert {f"{{{name}}}" for name in link["parameters"]} == set(re.findall(r"\{\w+\}", asked))
+            assert list(link["parameters"].values()).count("$response.body#/id") == 1
+
+
+def test_bounds_are_in_the_words_of_json_schema() -> None:
+    (size,) = (
+        each["schema"]
+        for each in DOCUMENT["paths"]["/v2.0/my/hardware/audiences"]["get"]["parameters"]
+        if each["name"] == "pageSize"
+    )
+    assert (size["type"], size["minimum"], size["maximum"]) == ("integer", 1, 1000)
 
 
 def _answer(status: int, body: object, path: str = "/v2.0/my/hardware/products", method: str = "GET") -> None:

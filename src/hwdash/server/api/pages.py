@@ -25,7 +25,7 @@ def _page_size(value: object) -> int:
 class PageQuery(WireModel):
     """Which part of a collection: at most ``pageSize`` objects, behind the place that ``continuationToken`` names."""
 
-    page_size: Annotated[int | None, BeforeValidator(_page_size), Field(ge=1, le=LARGEST_PAGE)] = None
+    page_size: Annotated[Annotated[int, Field(ge=1, le=LARGEST_PAGE)] | None, BeforeValidator(_page_size)] = None
     continuation_token: str | None = None
 
     def after(self, service: Service, caller: Caller, url: str) -> Place | None:
