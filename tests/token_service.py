@@ -17,9 +17,9 @@ import uvicorn
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
-from fastapi import FastAPI
 from joserfc import jwt
 from joserfc.jwk import RSAKey
+from starlette.applications import Starlette
 
 from hwdash.clock import Clock, system_clock
 from hwdash.server.oauth2 import ASSERTION_TYPE, oauth2_routes
@@ -118,8 +118,7 @@ def running(folder: Path, *, single_use_assertions: bool = False, clock: Clock =
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"https://localhost:{listener.getsockname()[1]}"
         issuer = TokenIssuer(rsa.generate_private_key(65537, 2048), url, clock)
-        app = FastAPI()
-        app.include_router(oauth2_routes(issuer, database, clock, single_use_assertions=single_use_assertions))
+        app = Starlette(routes=oauth2_routes(issuer, database, clock, single_use_assertions=single_use_assertions))
         config = uvicorn.Config(
             app, log_level="warning", ssl_certfile=files.certificate_and_key, ssl_keyfile_password=files.passphrase
         )

@@ -8,14 +8,16 @@ Permanent refusals are results, not exceptions: whatever a step raises is taken 
 with growing pauses.
 """
 
+import importlib
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
+from types import ModuleType
 from typing import Any, Protocol
 
 import sqlalchemy as sa
-from dbos import DBOS, DBOSClient, DBOSConfig, error
 
 from hwdash.storage.database import BUSY_TIMEOUT_MS, Database
 
@@ -75,11 +77,21 @@ class _Running:
     under_way = 0
 
 
-@DBOS.workflow(name=WORKFLOW, max_recovery_attempts=RECOVERIES)
+@cache
+def _dbos() -> ModuleType:
+    """DBOS with our workflow in it, loaded when it is first needed: commands and a service's start wait for it no
+    sooner.
+    """
+    dbos = importlib.import_module("dbos")
+    dbos.DBOS.workflow(name=WORKFLOW, max_recovery_attempts=RECOVERIES)(_workflow)
+    return dbos
+
+
 def _workflow(kind: str, object_id: int, steps: list[str]) -> str:
+    dbos = _dbos()
     for step in steps:
         try:
-            outcome = DBOS.run_step(
+            outcome = dbos.DBOS.run_step(
                 {
                     "name": step,
                     "retries_allowed": True,
@@ -92,8 +104,8 @@ def _workflow(kind: str, object_id: int, steps: list[str]) -> str:
                 object_id,
                 step,
             )
-        except error.DBOSMaxStepRetriesExceeded:
-            DBOS.run_step({"name": f"{step} given up"}, _gave_up, kind, object_id, step)
+        except dbos.error.DBOSMaxStepRetriesExceeded:
+            dbos.DBOS.run_step({"name": f"{step} given up"}, _gave_up, kind, object_id, step)
             return Outcome.STOP
         if outcome != Outcome.NEXT:
             return str(outcome)
@@ -134,7 +146,15 @@ class WorkflowQueue:
     """Starts workflows, from any process that has the database: the service, or ``hwdash admin`` beside it."""
 
     def __init__(self, database: Database) -> None:
-        self._client = DBOSClient(system_database_engine=_workflow_engine(database), lazy=True)
+        self._database = database
+        self._known_client: Any = None
+
+    @property
+    def _client(self) -> Any:
+        if self._known_client is None:
+            engine = _workflow_engine(self._database)
+            self._known_client = _dbos().DBOSClient(system_database_engine=engine, lazy=True)
+        return self._known_client
 
     def enqueue(self, connection: sa.Connection, course: Course, object_id: int, attempt: str) -> None:
         """Start the object's workflow when, and only when, the caller's transaction commits.
@@ -156,7 +176,8 @@ class WorkflowQueue:
 
     def close(self) -> None:
         """Give the connections back."""
-        self._client.destroy()
+        if self._known_client is not None:
+            self._known_client.destroy()
 
 
 class Engine:
@@ -182,7 +203,8 @@ class Engine:
     def start(self) -> None:
         """Take up the workflows that a former process left unfinished, and wait for new ones."""
         logging.getLogger("dbos").setLevel(logging.WARNING)
-        config: DBOSConfig = {
+        dbos = _dbos().DBOS
+        config = {
             "name": "hwdash",
             "system_database_url": "sqlite:///hwdash" if self._database.is_sqlite else "postgresql://hwdash/hwdash",
             "system_database_engine": self._engine,
@@ -191,9 +213,9 @@ class Engine:
             "log_level": "WARNING",
             "use_listen_notify": False,
         }
-        DBOS(config=config)
-        DBOS.launch()
-        DBOS.register_queue(
+        dbos(config=config)
+        dbos.launch()
+        dbos.register_queue(
             QUEUE,
             worker_concurrency=self._concurrency,
             polling_interval_sec=POLLING_SECONDS,
@@ -205,4 +227,4 @@ class Engine:
         """Let go. A step that is running is run again at the next start."""
         if self._started:
             self._started = False
-            DBOS.destroy(workflow_completion_timeout_sec=GRACE_SECONDS if _Running.under_way else 0)
+            _dbos().DBOS.destroy(workflow_completion_timeout_sec=GRACE_SECONDS if _Running.under_way else 0)

@@ -6,15 +6,15 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from fastapi import FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
 from pydantic_core import to_json
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
-from hwdash import __version__
 from hwdash.clock import Clock, system_clock
-from hwdash.domain.errors import Code, DomainError
 from hwdash.pipeline.child import check_isolation
 from hwdash.pipeline.engine import Engine, Runner, WorkflowQueue
 from hwdash.pipeline.fenced import sweep
@@ -109,7 +109,7 @@ def create_service(
     engine = Engine(database, {SUBMISSION: around(service, workflow), PREPROD: preprod})
 
     @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         await asyncio.to_thread(start)
         warning = asyncio.create_task(warn_of_expiry(service))
         try:
@@ -133,58 +133,51 @@ def create_service(
     return Running(_application(service, lifespan, entra), service, workflow)
 
 
-def _application(service: Service, lifespan: object, entra: EntraTokens | None) -> ASGIApp:
+def _application(service: Service, lifespan: Lifespan[Starlette], entra: EntraTokens | None) -> ASGIApp:
     """The frame around the table of routes; the token endpoints and what else there is stand behind it."""
-    app = FastAPI(
-        title="hwdash",
-        version=__version__,
-        lifespan=lifespan,  # type: ignore[arg-type]  # FastAPI's own type is private
-        redirect_slashes=False,
-        openapi_url=None,
-        docs_url=None,
-        redoc_url=None,
-    )
-    app.include_router(oauth2_routes(service.tokens, service.database, service.clock))
-
-    @app.get("/healthz", include_in_schema=False)
-    async def health() -> Response:
-        return Response("ok\n", media_type="text/plain")
-
-    @app.exception_handler(RequestValidationError)
-    async def invalid(request: Request, _error: RequestValidationError) -> Response:
-        # The framework's own answer would echo the input.
-        error = DomainError(Code.INVALID_INPUT, "The request is not valid.")
-        return _response(domain_answer(error, request.scope["request_id"]))
-
-    @app.exception_handler(HTTPException)
-    async def no_route(request: Request, error: HTTPException) -> Response:
-        if error.status_code == 404:
-            return _response(domain_answer(no_resource(request.url.path), request.scope["request_id"]))
-        return _response(problem_answer(HttpProblem(error.status_code, str(error.detail), error.headers)))
-
-    @app.exception_handler(Exception)
-    async def unexpected(request: Request, error: Exception) -> Response:
-        log.error("request %s failed", request.scope.get("request_id"), exc_info=error)
-        return _response(problem_answer(HttpProblem(500, "Internal server error")))
-
     document = openapi(ROUTES, service.public_url)
 
-    @app.get("/openapi.json", include_in_schema=False)
-    async def described() -> Response:
+    async def health(_request: Request) -> Response:
+        return Response("ok\n", media_type="text/plain")
+
+    async def described(_request: Request) -> Response:
         return Response(to_json(document), media_type="application/json")
 
-    @app.get("/docs", include_in_schema=False)
-    async def page() -> Response:
+    async def page(_request: Request) -> Response:
         return Response(docs_page(document), media_type="text/html", headers=PAGE_HEADERS)
+
+    others = Starlette(
+        lifespan=lifespan,
+        routes=[
+            Route("/healthz", health),
+            Route("/openapi.json", described),
+            Route("/docs", page),
+            *oauth2_routes(service.tokens, service.database, service.clock),
+        ],
+        exception_handlers={HTTPException: _no_route, Exception: _unexpected},
+    )
+    others.router.redirect_slashes = False
 
     async def may_write(key: str) -> bool:
         return await service.database.read(is_open_for_upload, key)
 
     blobs = BlobEndpoint(service.blobs, service.sas, may_write=may_write, clock=service.clock, uploads=service.uploads)
-    frame: ASGIApp = Frame(service, ROUTES, app)
+    frame: ASGIApp = Frame(service, ROUTES, others)
     if entra is not None:
         frame = KeysBeforeRequests(frame, entra)
     return _Front(frame, blobs)
+
+
+async def _no_route(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - the type of Starlette's handlers is a wider one
+    if error.status_code == 404:
+        return _response(domain_answer(no_resource(request.url.path), request.scope["request_id"]))
+    return _response(problem_answer(HttpProblem(error.status_code, str(error.detail), error.headers)))
+
+
+async def _unexpected(request: Request, error: Exception) -> Response:
+    log.error("request %s failed", request.scope.get("request_id"), exc_info=error)
+    return _response(problem_answer(HttpProblem(500, "Internal server error")))
 
 
 def _response(refused: Refused) -> Response:

@@ -14,8 +14,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
-from fastapi import APIRouter, Request
+from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse
+from starlette.routing import Route
 
 from hwdash.clock import Clock
 from hwdash.server.attempts import Attempts
@@ -76,13 +77,15 @@ class SignIns:
         self._cookie = "__Host-hwdash-sign-in" if secure else "hwdash-sign-in"
         self._cookie_flags = {"httponly": True, "samesite": "strict", "secure": secure, "path": "/"}
 
-    def add_routes(self, routes: APIRouter) -> None:
-        """Serve them."""
-        routes.add_api_route("/{tenant}/oauth2/devicecode", self._begin_v1, methods=["POST"])
-        routes.add_api_route("/{tenant}/oauth2/v2.0/devicecode", self._begin_v2, methods=["POST"])
-        routes.add_api_route("/{tenant}/oauth2/v2.0/revoke", self._revoke, methods=["POST"])
-        routes.add_api_route(PAGE, self._show, methods=["GET"])
-        routes.add_api_route(PAGE, self._answer, methods=["POST"])
+    def routes(self) -> list[Route]:
+        """Their routes."""
+        return [
+            Route("/{tenant}/oauth2/devicecode", self._begin_v1, methods=["POST"]),
+            Route("/{tenant}/oauth2/v2.0/devicecode", self._begin_v2, methods=["POST"]),
+            Route("/{tenant}/oauth2/v2.0/revoke", self._revoke, methods=["POST"]),
+            Route(PAGE, self._show),
+            Route(PAGE, self._answer, methods=["POST"]),
+        ]
 
     async def grant(self, kind: str, fields: dict[str, str], tenant: str, version: str) -> dict[str, Any]:
         """The answer of the token endpoint to a device code or a refresh token. Raises TokenRefusal."""
@@ -120,20 +123,20 @@ class SignIns:
             answer |= {"not_before": str(issued), "resource": audience}
         return answer
 
-    async def _begin_v1(self, request: Request, tenant: str) -> JSONResponse:
-        return await self._begin(request, tenant, "1.0")
+    async def _begin_v1(self, request: Request) -> JSONResponse:
+        return await self._begin(request, "1.0")
 
-    async def _begin_v2(self, request: Request, tenant: str) -> JSONResponse:
-        return await self._begin(request, tenant, "2.0")
+    async def _begin_v2(self, request: Request) -> JSONResponse:
+        return await self._begin(request, "2.0")
 
-    async def _begin(self, request: Request, tenant: str, version: str) -> JSONResponse:
+    async def _begin(self, request: Request, version: str) -> JSONResponse:
         try:
             fields = await read_form(request)
             _client(fields)
             audience = asked_audience(fields, self._issuer.resources, "scope" if version == "2.0" else "resource")
             if not self._begun.try_once(_address(request)):
                 raise _busy()
-            made = await self._database.write(_begin, guid(tenant), audience, self._clock())
+            made = await self._database.write(_begin, guid(request.path_params["tenant"]), audience, self._clock())
             if isinstance(made, TokenRefusal):
                 raise made
         except TokenRefusal as refusal:
@@ -151,7 +154,7 @@ class SignIns:
             answer |= {"verification_url": page, "expires_in": str(lasts), "interval": str(interval)}
         return JSONResponse(answer, headers=NO_STORE)
 
-    async def _revoke(self, request: Request, tenant: str) -> JSONResponse:
+    async def _revoke(self, request: Request) -> JSONResponse:
         """RFC 7009: 200 whether the token counted or not."""
         try:
             fields = await read_form(request)

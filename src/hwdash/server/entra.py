@@ -11,16 +11,15 @@ Account and application are those that are registered under ``tid`` and that id;
 """
 
 import asyncio
+import importlib
 import json
 import logging
 import math
-import time
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import httpx
 from cryptography.hazmat.primitives.asymmetric import rsa
 from joserfc import jwt
 from joserfc.errors import JoseError
@@ -36,7 +35,6 @@ from hwdash.settings import Settings
 REFRESH_AFTER = timedelta(hours=24)
 AT_MOST_EVERY = timedelta(minutes=1)
 
-_FETCH_SECONDS = 5.0
 _MAX_KEYS_BYTES = 512 * 1024
 _MAX_KEYS = 100
 _MIN_RSA_BITS = 2048
@@ -122,7 +120,7 @@ class EntraTokens:
         """Exchange the keys for those that there are now; the ones before stay where none can be had."""
         try:
             keys = _read_keys(self._content())
-        except (OSError, ValueError, httpx.HTTPError) as error:
+        except (OSError, ValueError) as error:
             log.warning("no keys of the trusted issuer could be had from %s: %s", self._source, error)
             return
         if not keys:
@@ -134,16 +132,9 @@ class EntraTokens:
         if not self._source.startswith(("https://", "http://")):
             with Path(self._source).open("rb") as file:
                 return _bounded(file.read(_MAX_KEYS_BYTES + 1))
-        until = time.monotonic() + 2 * _FETCH_SECONDS
-        content = bytearray()
-        with httpx.stream("GET", self._source, timeout=_FETCH_SECONDS, follow_redirects=False) as answer:
-            if answer.status_code != 200:
-                raise ValueError(f"it answered {answer.status_code}")
-            for piece in answer.iter_bytes():
-                content += _bounded(piece)
-                if len(content) > _MAX_KEYS_BYTES or time.monotonic() > until:
-                    raise ValueError("the answer is too large or too slow")
-        return bytes(content)
+        # The HTTP client is loaded for those who need it: it would delay each start of a service.
+        fetched: bytes = importlib.import_module("hwdash.server.key_set").fetch(self._source, _MAX_KEYS_BYTES)
+        return fetched
 
 
 class KeysBeforeRequests:

@@ -15,8 +15,9 @@ from urllib.parse import unquote_plus, urlsplit
 
 import sqlalchemy as sa
 from cryptography import x509
-from fastapi import APIRouter, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse
+from starlette.routing import Route
 
 from hwdash.clock import Clock
 from hwdash.server.assertions import AssertionRejected, UsedAssertions, claimed_client, verify_assertion
@@ -55,22 +56,20 @@ class _Known:
 
 def oauth2_routes(
     issuer: TokenIssuer, database: Database, clock: Clock, *, single_use_assertions: bool = False
-) -> APIRouter:
+) -> list[Route]:
     """The token endpoints (v1 and v2), sign-in of people, OpenID discovery, key sets and instance discovery.
 
     ``single_use_assertions`` refuses a client assertion that was seen before: safer, but
     msal sends each of its own several times. The memory of it is this process'.
     """
-    routes = APIRouter(include_in_schema=False)
     used = UsedAssertions() if single_use_assertions else None
     public_url = issuer.public_url
     run = database.read
     people = SignIns(issuer, database, clock)
-    people.add_routes(routes)
 
-    async def token(request: Request, tenant: str, version: str) -> JSONResponse:
+    async def token(request: Request, version: str) -> JSONResponse:
         try:
-            answer = await grant(request, tenant, version)
+            answer = await grant(request, request.path_params["tenant"], version)
         except TokenRefusal as refusal:
             return refusal_answer(request, refusal, clock())
         return JSONResponse(answer, headers=NO_STORE)
@@ -138,42 +137,41 @@ def oauth2_routes(
         except AssertionRejected as error:
             raise TokenRefusal("invalid_client", error.number, str(error), 401) from error
 
-    @routes.post("/{tenant}/oauth2/token")
-    async def token_v1(request: Request, tenant: str) -> JSONResponse:
-        return await token(request, tenant, "1.0")
+    async def token_v1(request: Request) -> JSONResponse:
+        return await token(request, "1.0")
 
-    @routes.post("/{tenant}/oauth2/v2.0/token")
-    async def token_v2(request: Request, tenant: str) -> JSONResponse:
-        return await token(request, tenant, "2.0")
+    async def token_v2(request: Request) -> JSONResponse:
+        return await token(request, "2.0")
 
-    _add_discovery(routes, issuer, database, clock)
-    return routes
+    return [
+        Route("/{tenant}/oauth2/token", token_v1, methods=["POST"]),
+        Route("/{tenant}/oauth2/v2.0/token", token_v2, methods=["POST"]),
+        *people.routes(),
+        *_discovery(issuer, database, clock),
+    ]
 
 
-def _add_discovery(routes: APIRouter, issuer: TokenIssuer, database: Database, clock: Clock) -> None:
+def _discovery(issuer: TokenIssuer, database: Database, clock: Clock) -> list[Route]:
     public_url = issuer.public_url
 
-    async def discovery(request: Request, tenant: str, version: str) -> JSONResponse:
+    async def discovery(request: Request, version: str) -> JSONResponse:
+        tenant = request.path_params["tenant"]
         found = await database.read(accounts.account_of_tenant, guid(tenant))
         if found is None:
             return refusal_answer(request, tenant_not_found(tenant), clock())
         return JSONResponse(_configuration(issuer, found.tenant_id, version))
 
-    @routes.get("/{tenant}/.well-known/openid-configuration")
-    async def discovery_v1(request: Request, tenant: str) -> JSONResponse:
-        return await discovery(request, tenant, "1.0")
+    async def discovery_v1(request: Request) -> JSONResponse:
+        return await discovery(request, "1.0")
 
-    @routes.get("/{tenant}/v2.0/.well-known/openid-configuration")
-    async def discovery_v2(request: Request, tenant: str) -> JSONResponse:
-        return await discovery(request, tenant, "2.0")
+    async def discovery_v2(request: Request) -> JSONResponse:
+        return await discovery(request, "2.0")
 
-    @routes.get("/{tenant}/discovery/keys")
-    @routes.get("/{tenant}/discovery/v2.0/keys")
-    async def keys(tenant: str) -> JSONResponse:
+    async def keys(_request: Request) -> JSONResponse:
         return JSONResponse(issuer.public_keys())
 
-    @routes.get("/common/discovery/instance")
-    async def instance(authorization_endpoint: str = "") -> JSONResponse:
+    async def instance(request: Request) -> JSONResponse:
+        authorization_endpoint = request.query_params.get("authorization_endpoint", "")
         # The only host there is: this service, whatever host the client asks about.
         host = urlsplit(public_url).netloc
         # https://HOST/TENANT/oauth2/v2.0/authorize
@@ -185,6 +183,14 @@ def _add_discovery(routes: APIRouter, issuer: TokenIssuer, database: Database, c
                 "metadata": [{"preferred_network": host, "preferred_cache": host, "aliases": [host]}],
             }
         )
+
+    return [
+        Route("/{tenant}/.well-known/openid-configuration", discovery_v1),
+        Route("/{tenant}/v2.0/.well-known/openid-configuration", discovery_v2),
+        Route("/{tenant}/discovery/keys", keys),
+        Route("/{tenant}/discovery/v2.0/keys", keys),
+        Route("/common/discovery/instance", instance),
+    ]
 
 
 def _look_up(connection: sa.Connection, tenant: str, client_id: str, secret: str, now: datetime) -> _Known:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from urllib.parse import parse_qsl
 from uuid import UUID, uuid4
 
-from fastapi import Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from hwdash.server.tokens import RESOURCE

@@ -7,7 +7,9 @@ pair or the new one, never a mixture. ``NAME.crt`` is the certificate alone, for
 The encryption is PBES2 with scrypt (RFC 7914) and AES-256-CBC, which OpenSSL and cryptography read. cryptography itself
 writes PKCS#8 with 2,048 rounds of PBKDF2 only, too few for a passphrase that a person chose.
 
-The passphrase comes from HWDASH_KEY_PASSPHRASE, or else from the file ``passphrase`` in the folder, made at first use.
+The passphrase comes from HWDASH_KEY_PASSPHRASE, or else from the file ``passphrase`` in the folder, made at first use
+of 256 random bits. Nobody guesses those, so the keys under them are stretched little, and open at once.
+
 What that file is worth: it keeps a copy of single key files (a stray backup, a support archive) useless, and lets the
 service start unattended. It does not protect from somebody who can read the whole folder. Who wants that gives the
 passphrase from a secret store at each start and removes the file.
@@ -45,8 +47,11 @@ from hwdash.signing.errors import KeysError
 PASSPHRASE_VARIABLE = "HWDASH_KEY_PASSPHRASE"  # noqa: S105 the name of a variable, not a secret
 PASSPHRASE_FILE = "passphrase"  # noqa: S105
 
-# 16 MB a guess, which stays below the 32 MB that OpenSSL allows scrypt; p makes it five times as slow.
-_SCRYPT_N, _SCRYPT_R, _SCRYPT_P = 2**14, 8, 5
+# N, r, p. 16 MB a guess, which stays below the 32 MB that OpenSSL allows scrypt; p makes it five times as slow.
+_FOR_CHOSEN = (2**14, 8, 5)
+_FOR_RANDOM = (2**10, 8, 1)
+_RANDOM_BYTES = 32
+_RANDOM_LENGTH = 43  # in base64url
 
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
@@ -70,6 +75,8 @@ class KeyFolder:
 
     path: Path
     passphrase: bytes = field(repr=False)
+    is_random: bool = False
+    """The passphrase is one that was made here, not one that somebody chose."""
 
     @classmethod
     def open(cls, path: Path, environment: Mapping[str, str] = os.environ) -> "KeyFolder":
@@ -85,7 +92,8 @@ class KeyFolder:
             if given := environment.get(PASSPHRASE_VARIABLE):
                 return cls(path, _utf8(given))
             with _locked(path):
-                return cls(path, _stored_passphrase(path))
+                stored = _stored_passphrase(path)
+                return cls(path, stored, is_random=len(stored) >= _RANDOM_LENGTH)
         except OSError as error:
             raise KeysError(f"the key folder {path} cannot be used: {error.strerror}") from error
 
@@ -104,7 +112,7 @@ class KeyFolder:
     def write(self, name: str, credential: Credential) -> None:
         """Store a key and its certificates, replacing those of that name in one step. Raises KeysError."""
         certificates = [each.public_bytes(Encoding.PEM) for each in credential.chain]
-        text = encrypted_pkcs8(credential.key, self.passphrase) + b"".join(certificates)
+        text = encrypted_pkcs8(credential.key, self.passphrase, is_random=self.is_random) + b"".join(certificates)
         write_atomically(self.file(name), text, mode=0o600)
         if certificates:
             write_atomically(self.public_file(name), certificates[0], mode=0o644)
@@ -153,15 +161,19 @@ class KeyFolder:
             yield
 
 
-def encrypted_pkcs8(key: PrivateKey, passphrase: bytes) -> bytes:
-    """PEM of a key as EncryptedPrivateKeyInfo (RFC 5958) by PBES2 (RFC 8018) with scrypt (RFC 7914) and AES-256-CBC."""
+def encrypted_pkcs8(key: PrivateKey, passphrase: bytes, *, is_random: bool = False) -> bytes:
+    """PEM of a key as EncryptedPrivateKeyInfo (RFC 5958) by PBES2 (RFC 8018) with scrypt (RFC 7914) and AES-256-CBC.
+
+    ``is_random`` says that nobody can guess the passphrase, however quick a guess is.
+    """
+    n, r, p = _FOR_RANDOM if is_random else _FOR_CHOSEN
     plain = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
     salt, iv = secrets.token_bytes(16), secrets.token_bytes(16)
-    derived = Scrypt(salt=salt, length=32, n=_SCRYPT_N, r=_SCRYPT_R, p=_SCRYPT_P).derive(passphrase)
+    derived = Scrypt(salt=salt, length=32, n=n, r=r, p=p).derive(passphrase)
     padder = padding.PKCS7(128).padder()
     encryptor = Cipher(AES256(derived), CBC(iv)).encryptor()
     encrypted = encryptor.update(padder.update(plain) + padder.finalize()) + encryptor.finalize()
-    cost = [der.integer(each) for each in (_SCRYPT_N, _SCRYPT_R, _SCRYPT_P)]
+    cost = [der.integer(each) for each in (n, r, p)]
     scrypt = der.sequence(der.oid("1.3.6.1.4.1.11591.4.11"), der.sequence(der.octet_string(salt), *cost))
     aes = der.sequence(der.oid("2.16.840.1.101.3.4.1.42"), der.octet_string(iv))
     pbes2 = der.sequence(der.oid("1.2.840.113549.1.5.13"), der.sequence(scrypt, aes))
@@ -209,7 +221,7 @@ def _stored_passphrase(folder: Path) -> bytes:
         raise KeysError(
             f"{folder} holds keys but no file {PASSPHRASE_FILE!r}: set {PASSPHRASE_VARIABLE} to their passphrase"
         )
-    made = secrets.token_urlsafe(32).encode()
+    made = secrets.token_urlsafe(_RANDOM_BYTES).encode()
     write_atomically(file, made + b"\n", mode=0o600)
     return made
 

@@ -161,7 +161,7 @@ class _Child:
             except OSError as error:
                 self._hang_up()
                 raise _ChildFailed(str(error)) from error
-        opening = self._exchange({"passphrase": base64.b64encode(keys.passphrase).decode()})
+        opening = self._exchange({"passphrase": base64.b64encode(keys.passphrase).decode(), "isRandom": keys.is_random})
         if "failed" in opening:
             self.kill()
             raise KeysError(opening["failed"])
@@ -264,7 +264,7 @@ def serve(stream: BufferedRWPair, folder: Path, clock: Clock) -> None:
     """
     opening = json.loads(stream.readline(MAX_LINE))
     try:
-        keys = KeyFolder(folder, base64.b64decode(opening["passphrase"]))
+        keys = KeyFolder(folder, base64.b64decode(opening["passphrase"]), is_random=opening["isRandom"] is True)
         if has_signing_keys(keys):
             # A root that ends soon is no reason not to sign with what is valid.
             with suppress(KeysError):

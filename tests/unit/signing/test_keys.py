@@ -1,4 +1,5 @@
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -28,6 +29,7 @@ def test_a_key_and_its_certificates_come_back(keys: KeyFolder) -> None:
 def test_openssl_opens_the_encrypted_key_and_finds_scrypt(key, tmp_path: Path) -> None:
     file = tmp_path / "key.pem"
     file.write_bytes(encrypted_pkcs8(key, b"correct horse"))
+    assert scrypt_cost(file) == ["4000", "08", "05"]
     structure = subprocess.run(["openssl", "asn1parse", "-in", file], capture_output=True, text=True, check=True).stdout
     assert "scrypt" in structure
     assert "aes-256-cbc" in structure
@@ -47,6 +49,27 @@ def test_the_folder_its_keys_and_the_passphrase_are_for_their_owner_only(tmp_pat
     assert mode(folder.path) == 0o700
     assert mode(folder.file("one")) == 0o600
     assert mode(folder.path / "passphrase") == 0o600
+
+
+def scrypt_cost(file: Path) -> list[str]:
+    """N, r and p in hex, as openssl reads them."""
+    lines = subprocess.run(["openssl", "asn1parse", "-in", file], capture_output=True, text=True, check=True).stdout
+    return re.findall(r"INTEGER\s+:([0-9A-F]+)", lines)
+
+
+def test_only_a_passphrase_that_was_made_at_random_goes_without_slow_guesses(tmp_path: Path) -> None:
+    key = Credential(ec.generate_private_key(ec.SECP256R1()), ())
+    made = KeyFolder.open(tmp_path / "made", {})
+    made.write("one", key)
+    assert scrypt_cost(made.file("one")) == ["0400", "08", "01"]
+    (tmp_path / "chosen").mkdir(mode=0o700)
+    (tmp_path / "chosen" / "passphrase").write_bytes(b"correct horse battery staple\n")
+    for chosen in (
+        KeyFolder.open(tmp_path / "chosen", {}),
+        KeyFolder.open(made.path, {"HWDASH_KEY_PASSPHRASE": "x" * 50}),
+    ):
+        chosen.write("two", key)
+        assert scrypt_cost(chosen.file("two")) == ["4000", "08", "05"]
 
 
 def test_a_passphrase_is_made_once_and_found_again(tmp_path: Path) -> None:
