@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -37,6 +38,7 @@ from hwdash.server.sas import SasSigner
 from hwdash.server.service import Service
 from hwdash.server.tokens import TokenIssuer
 from hwdash.server.uploads import Uploads
+from hwdash.server.workflow_start import WorkflowStart
 from hwdash.settings import Settings
 from hwdash.signing.authority import check_kind
 from hwdash.signing.keys import KeyFolder
@@ -75,12 +77,10 @@ def create_service(
 
     ``login_url`` is where the token endpoint is, when that is not ``public_url``. ``sandbox`` says which kind of
     service the folder and the database must be of; ``around`` may put something between the engine and the steps of
-    submissions. Starts the signer's process and checks that package parsing can be isolated. Workflows start with the
-    application's lifespan. Raises IsolationUnavailable, ScannerUnavailable, KeysError, WrongKind and SchemaMismatch.
+    submissions. Starts the signer's process and checks that package parsing can be isolated. Workflows start with
+    the application (workflow_start.py). Raises IsolationUnavailable, ScannerUnavailable, KeysError, WrongKind and
+    SchemaMismatch.
     """
-    check_isolation()
-    if not settings.clamd:
-        check_rules(settings)
     url = public_url or settings.public_url
     check_kind(KeyFolder.open(keys_folder(settings.data)), sandbox=sandbox)
     keys = ServiceKeys.ensure(settings.data)
@@ -89,7 +89,7 @@ def create_service(
     with database.writing() as connection:
         claim_database(connection, sandbox=sandbox)
     blobs = BlobStore(settings.data / "blobs", clock=clock, max_blob_size=settings.max_package_mb << 20)
-    signer = SignerProcess.start(keys_folder(settings.data))
+    signer = _checked_signer(settings)
     resources = Resources(settings=settings, blobs=blobs, signer=signer, clock=clock)
     workflow, preprod = SubmissionWorkflow(database, resources), PreprodWorkflow(database, resources)
     workflows = WorkflowQueue(database)
@@ -106,34 +106,52 @@ def create_service(
         uploads=Uploads(),
         clock=clock,
     )
-    engine = Engine(database, {SUBMISSION: around(service, workflow), PREPROD: preprod})
+    engine = WorkflowStart(Engine(database, {SUBMISSION: around(service, workflow), PREPROD: preprod}))
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        await asyncio.to_thread(start)
+        await asyncio.to_thread(prepare)
+        engine.begin()
         warning = asyncio.create_task(warn_of_expiry(service))
         try:
             yield
         finally:
             warning.cancel()
+            await engine.end()
             await asyncio.to_thread(stop)
 
-    def start() -> None:
+    def prepare() -> None:
         sweep(database, resources, [workflow, preprod])
         drop_abandoned_uploads(database, blobs, clock())
         blobs.collect_garbage(clock())
-        engine.start()
 
     def stop() -> None:
-        engine.stop()
         workflows.close()
         signer.close()
         database.close()
 
-    return Running(_application(service, lifespan, entra), service, workflow)
+    return Running(_application(service, lifespan, engine, entra), service, workflow)
 
 
-def _application(service: Service, lifespan: Lifespan[Starlette], entra: EntraTokens | None) -> ASGIApp:
+def _checked_signer(settings: Settings) -> SignerProcess:
+    """The signer's process, started while it is checked that packages can be read in isolation and scanned."""
+    with ThreadPoolExecutor(2) as checks:
+        under_way = [checks.submit(check_isolation)]
+        if not settings.clamd:
+            under_way.append(checks.submit(check_rules, settings))
+        signer = SignerProcess.start(keys_folder(settings.data))
+        try:
+            for each in under_way:
+                each.result()
+        except BaseException:
+            signer.close()
+            raise
+    return signer
+
+
+def _application(
+    service: Service, lifespan: Lifespan[Starlette], workflows: WorkflowStart, entra: EntraTokens | None
+) -> ASGIApp:
     """The frame around the table of routes; the token endpoints and what else there is stand behind it."""
     document = openapi(ROUTES, service.public_url)
 
@@ -162,7 +180,7 @@ def _application(service: Service, lifespan: Lifespan[Starlette], entra: EntraTo
         return await service.database.read(is_open_for_upload, key)
 
     blobs = BlobEndpoint(service.blobs, service.sas, may_write=may_write, clock=service.clock, uploads=service.uploads)
-    frame: ASGIApp = Frame(service, ROUTES, others)
+    frame: ASGIApp = Frame(service, ROUTES, others, before_writes=workflows.wait)
     if entra is not None:
         frame = KeysBeforeRequests(frame, entra)
     return _Front(frame, blobs)

@@ -9,7 +9,7 @@ import asyncio
 import hashlib
 import logging
 import uuid
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -44,12 +44,18 @@ class ClientGone(Exception):
 
 
 class Frame:
-    """ASGI: the routes of the table; ``other`` gets what is not under their paths, in canonical form."""
+    """ASGI: the routes of the table; ``other`` gets what is not under their paths, in canonical form.
 
-    def __init__(self, service: Service, routes: Iterable[Route], other: ASGIApp) -> None:
+    ``before_writes`` is waited for by each request that may write.
+    """
+
+    def __init__(
+        self, service: Service, routes: Iterable[Route], other: ASGIApp, before_writes: Callable[[], Awaitable[None]]
+    ) -> None:
         self._service = service
         self._tree = RouteTree(routes)
         self._other = other
+        self._before_writes = before_writes
         settings = service.settings
         self._throttle = Throttle(settings.requests_per_minute, settings.request_burst, service.clock)
 
@@ -103,6 +109,8 @@ class Frame:
                 # request is checked in its own transaction.
                 await service.database.read(authorize, identity, route.roles)
             raise
+        if route.writes:
+            await self._before_writes()
         if route.stream is not None and identity is not None and route.roles is not None:
             caller = await service.database.read(authorize, identity, route.roles)
             return await route.stream(service, caller, exchange, *ids)

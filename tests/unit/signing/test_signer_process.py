@@ -184,7 +184,9 @@ def raw(keys: KeyFolder) -> Iterator[socket.socket]:
     with theirs, subprocess.Popen(command, stdin=theirs.fileno()) as child, ours:
         theirs.close()
         ours.settimeout(30)
-        ours.sendall(json.dumps({"passphrase": base64.b64encode(keys.passphrase).decode(), "isRandom": True}).encode() + b"\n")
+        ours.sendall(
+            json.dumps({"passphrase": base64.b64encode(keys.passphrase).decode(), "isRandom": True}).encode() + b"\n"
+        )
         stream = ours.makefile("rb")
         assert b"chains" in stream.readline()
         yield ours
