@@ -359,7 +359,7 @@ def test_every_wrong_type_is_named_at_once(client: ApiClient) -> None:
         "additionalAttributes": "none",
     }
     found = findings(client.http.post(f"{API}/products", json=wrong))
-    assert set(found) == set(wrong) - {"deviceMetadataIds"} | {"deviceMetadataIds[0]"}
+    assert set(found) == set(wrong)
     assert all(message.endswith(".") for message in found.values())
 
 
@@ -374,10 +374,10 @@ def test_every_wrong_type_is_named_at_once(client: ApiClient) -> None:
         ({"requestedSignatures": []}, "requestedSignatures", "at least 1"),
         (
             {"requestedSignatures": [X64, "WINDOWS_v100_X86_TH2_FULL"]},
-            "requestedSignatures[1]",
+            "requestedSignatures",
             "The OS code `WINDOWS_v100_X86_TH2_FULL` is invalid.",
         ),
-        ({"requestedSignatures": [X64, None]}, "requestedSignatures[1]", "The OS code `None` is invalid."),
+        ({"requestedSignatures": [X64, None]}, "requestedSignatures", "The OS code `None` is invalid."),
         ({"selectedProductTypes": {"Windows_v99": "Camera"}}, "selectedProductTypes", "`Windows_v99` is invalid"),
         ({"selectedProductTypes": {"Windows_v100_RS5": "Toaster"}}, "selectedProductTypes", "`Toaster` is invalid"),
         ({"announcementDate": 1700000000}, "announcementDate", "2026-11-23T00:00:00Z"),

@@ -279,7 +279,7 @@ def test_a_refused_request_ends_in_1_with_the_findings(service: Served, submitte
     assert ran.code == 1
     assert ran.document["state"] == "refused"
     assert "WINDOWS_v1_NONSENSE" in " ".join(ran.document["messages"])
-    assert "requestedSignatures[1]" in ran.err
+    assert "requestedSignatures" in ran.err
 
 
 def test_wrong_usage_ends_in_2(service: Served, submitter: Submitter, tmp_path: Path) -> None:

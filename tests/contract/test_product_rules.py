@@ -60,9 +60,9 @@ TAKES: dict[str, set[str]] = {
     "additionalAttributes": {"null", "object"},
 }
 PLACES = {
-    ("requestedSignatures", "list"): "requestedSignatures[0]",
-    ("marketingNames", "list"): "marketingNames[0]",
-    ("deviceMetadataIds", "list"): "deviceMetadataIds[0]",
+    ("requestedSignatures", "list"): "requestedSignatures",
+    ("marketingNames", "list"): "marketingNames",
+    ("deviceMetadataIds", "list"): "deviceMetadataIds",
 }
 
 STORAGE_TEXTS = [
@@ -155,10 +155,10 @@ BROKEN: dict[str, tuple[dict[str, Any], list[str]]] = {
     "no signature": ({"requestedSignatures": []}, ["requestedSignatures"]),
     "unknown codes, each": (
         {"requestedSignatures": ["WINDOWS_11", X64, "", None, "windows_v100_x64_zz_full"]},
-        [f"requestedSignatures[{at}]" for at in (0, 2, 3, 4)],
+        ["requestedSignatures"] * 4,
     ),
     "very many codes": ({"requestedSignatures": [X64] * 501}, ["requestedSignatures"]),
-    "the label of a code": ({"requestedSignatures": ["Windows 8 Client"]}, ["requestedSignatures[0]"]),
+    "the label of a code": ({"requestedSignatures": ["Windows 8 Client"]}, ["requestedSignatures"]),
     "an unknown family": ({"selectedProductTypes": {"Windows12": "Keyboard"}}, ["selectedProductTypes"]),
     "an unknown type": ({"selectedProductTypes": {"Windows_v100_GE": "Keyboards"}}, ["selectedProductTypes"]),
     "a type that is no text": (
@@ -171,9 +171,9 @@ BROKEN: dict[str, tuple[dict[str, Any], list[str]]] = {
     "both ways to sign, in order": ({"isFlightSign": True, "isTestSign": True}, ["isFlightSign"]),
     "names that are none": (
         {"marketingNames": ["a", None, 1, "x" * 4001]},
-        ["marketingNames[1]", "marketingNames[2]", "marketingNames[3]"],
+        ["marketingNames", "marketingNames", "marketingNames"],
     ),
-    "ids that are none": ({"deviceMetadataIds": ["{}", "x"]}, ["deviceMetadataIds[0]", "deviceMetadataIds[1]"]),
+    "ids that are none": ({"deviceMetadataIds": ["{}", "x"]}, ["deviceMetadataIds", "deviceMetadataIds"]),
     "a long category": ({"deviceMetadataCategory": "x" * 4001}, ["deviceMetadataCategory"]),
     "a long version": ({"firmwareVersion": "9" * 4001}, ["firmwareVersion"]),
     "two kinds of attributes": ({"additionalAttributes": {"svvp": {}, "raidController": {}}}, ["additionalAttributes"]),
@@ -211,9 +211,9 @@ BROKEN: dict[str, tuple[dict[str, Any], list[str]]] = {
             "unknown": object.__name__,
         },
         [
-            *("productName", "testHarness", "requestedSignatures[1]", "requestedSignatures[2]", "selectedProductTypes"),
-            *("deviceType", "isTestSign", "isFlightSign", "announcementDate", "marketingNames[0]"),
-            *("deviceMetadataIds[0]", "deviceMetadataCategory", "firmwareVersion"),
+            *("productName", "testHarness", "requestedSignatures", "requestedSignatures", "selectedProductTypes"),
+            *("deviceType", "isTestSign", "isFlightSign", "announcementDate", "marketingNames"),
+            *("deviceMetadataIds", "deviceMetadataCategory", "firmwareVersion"),
             *(f"additionalAttributes.raidController.{name}" for name in ("microsoftName", "microsoftVersion", "isSES")),
         ],
     ),
@@ -380,7 +380,7 @@ EMPTY = ["productName", "marketingNames", "announcementDate"]
         ({"productName": "x" * 1001}, ["productName"]),
         ({"productName": ["n"]}, ["productName"]),
         ({"marketingNames": "One"}, ["marketingNames"]),
-        ({"marketingNames": ["One", None, {}, "x" * 4001]}, [f"marketingNames[{at}]" for at in (1, 2, 3)]),
+        ({"marketingNames": ["One", None, {}, "x" * 4001]}, ["marketingNames"] * 3),
         ({"marketingNames": ["n"] * 10_001}, ["marketingNames"]),
         ({"announcementDate": "1893456000"}, ["announcementDate"]),
         ({"announcementDate": 1893456000}, ["announcementDate"]),

@@ -70,7 +70,7 @@ def test_a_product_that_will_not_do_warns_its_maker(terminal: Submitter) -> None
 @pytest.mark.parametrize(
     ("arguments", "environment", "code", "said"),
     [
-        (["product", "create", "--name", "n", "--signature", "NO_SUCH"], {}, 1, "requestedSignatures[0]"),
+        (["product", "create", "--name", "n", "--signature", "NO_SUCH"], {}, 1, "requestedSignatures"),
         (["product", "show", "10000000000000010"], {}, 1, "entityNotFound"),
         (["submission", "show", "10000000000000010", "5"], {}, 1, "entityNotFound"),
         (["product", "show", "x"], {}, 2, "x"),

@@ -85,6 +85,11 @@ def invalid_input(error: ValidationError) -> DomainError:
 
 
 def _path(location: Sequence[int | str]) -> str:
+    """The path of a property. A finding in a list of words is one of the list, as clients know it
+    (contract/observed.md 7).
+    """
+    if location and isinstance(location[-1], int):
+        location = location[:-1]
     path = ""
     for part in location:
         path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
@@ -95,4 +100,7 @@ def _sentence(finding: Mapping[str, Any]) -> str:
     text = str(finding["msg"]).removeprefix("Value error, ")
     if finding["type"] == "missing":
         text = "This property is required."
+    elif finding["type"] != "value_error" and finding["loc"] and isinstance(finding["loc"][-1], int):
+        # What we say ourselves quotes the item.
+        text = f"Item {finding['loc'][-1] + 1}: {text}"
     return text if text.endswith(".") else f"{text}."
