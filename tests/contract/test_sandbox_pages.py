@@ -262,7 +262,7 @@ def test_the_commands_say_what_is_missing_or_wrong(stage: Sandbox, service: Serv
     wrong = tmp_path / "wrong.toml"
     wrong.write_text('[[rule]]\ndelay = "x"\n[[rule]]\n')
     code, told = refused("sandbox", "scenario", "set", str(wrong))
-    assert (code, "Rule 1, line 1" in told, "Rule 2, line 3" in told) == (1, True, True)
+    assert (code, "Rule 1, line 1" in told, "Rule 2, line 3" in told) == (2, True, True)
     ordinary = service.made.credentials["caCertificate"]
     code, told = refused("sandbox", "log", HWDASH_URL=service.url, HWDASH_CA=ordinary)
     assert (code, "no sandbox" in told) == (1, True)

@@ -94,6 +94,7 @@ def test_the_command_is_told_how_to_reach_the_sandbox_and_nothing_of_another_ser
     environment = look["environment"]
     assert environment["HWDASH_URL"] == "https://manage.devcenter.microsoft.com"
     given = {"HWDASH_URL", "HWDASH_TENANT_ID", "HWDASH_CLIENT_ID", "HWDASH_CLIENT_SECRET", "HWDASH_CA", "HWDASH_DATA"}
+    given.add("HWDASH_SANDBOX_TOKEN")
     assert {name for name in environment if name.startswith("HWDASH_")} == given
     assert "HTTPS_PROXY" not in environment
     for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "JAVA_TOOL_OPTIONS"):

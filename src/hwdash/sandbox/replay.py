@@ -10,12 +10,14 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from urllib.parse import parse_qs
+from uuid import uuid4
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from hwdash.sandbox.recording import SERVICE, Recorded
+from hwdash.server.frame import CORRELATION_HEADERS
 
 _TENANT = re.compile(r"^/[^/]+(?=/(?:oauth2/|v2\.0/\.well-known/|\.well-known/))", re.IGNORECASE)
 _Key = tuple[str, str, str]
@@ -39,13 +41,20 @@ class Replay:
             pass
         path = scope["raw_path"].decode("ascii", "replace").partition("?")[0]
         answers = self._answers.get(_key(request.method, path, scope["query_string"].decode("ascii", "replace")))
+        # Each request's own, which no recording can have.
+        correlation = {name: request.headers.get(name) or str(uuid4()) for name in CORRELATION_HEADERS}
         if not answers:
-            message = f"The recording has no {request.method} {path}."
-            await JSONResponse({"error": {"code": "notRecorded", "message": message}}, 404)(scope, receive, send)
+            error = {
+                "code": "notRecorded",
+                "message": f"The recording has no {request.method} {path}.",
+                "validationErrors": [],
+                "requestId": correlation["MS-RequestId"],
+            }
+            await JSONResponse({"error": error}, 404, correlation)(scope, receive, send)
             return
         answer = answers.pop(0) if len(answers) > 1 else answers[0]
         headers = {name: value.replace(SERVICE, self._origin) for name, value in answer.headers.items()}
-        await Response(self._content(answer), answer.status, headers)(scope, receive, send)
+        await Response(self._content(answer), answer.status, headers | correlation)(scope, receive, send)
 
     def _content(self, answer: Recorded) -> bytes:
         body = answer.body or {}

@@ -49,12 +49,15 @@ def certificate(file: Path) -> x509.Certificate:
     return x509.load_pem_x509_certificate(file.read_bytes())
 
 
+SIGNING = ("root", "issuing", "preproduction-root", "timestamp", *IDENTITIES)
+
+
 def common_name(file: Path) -> str:
     return str(certificate(file).subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value)
 
 
 def test_every_certificate_of_a_sandbox_says_so_and_ends_within_a_month(sandbox: Settings) -> None:
-    files = [sandbox.data / "keys" / f"{name}.crt" for name in ("root", "issuing", "timestamp", *IDENTITIES)]
+    files = [sandbox.data / "keys" / f"{name}.crt" for name in SIGNING]
     files += [sandbox.data / "secrets" / "tls" / f"{name}.crt" for name in ("tls-ca", "tls-server")]
     for file in files:
         assert "SANDBOX" in common_name(file)
@@ -63,7 +66,7 @@ def test_every_certificate_of_a_sandbox_says_so_and_ends_within_a_month(sandbox:
 
 def test_no_certificate_of_a_release_service_says_sandbox(release: Settings) -> None:
     files = [*release.data.glob("keys/*.crt"), *release.data.glob("secrets/tls/*.crt")]
-    assert len(files) == 9
+    assert {file.stem for file in files} == {*SIGNING, "tls-ca", "tls-server"}
     assert [file for file in files if "SANDBOX" in common_name(file)] == []
 
 
