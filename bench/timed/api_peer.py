@@ -305,7 +305,7 @@ async def seed() -> dict[str, object]:
                 name=attributes.pop("productName"),
                 test_harness=attributes.pop("testHarness"),
                 attributes=attributes,
-                is_committed=True,
+                is_committed=False,
                 created_at=now,
                 updated_at=now,
             )

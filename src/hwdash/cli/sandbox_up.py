@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -19,6 +20,9 @@ from hwdash.sandbox.separation import check_sandbox
 from hwdash.sandbox.throwaway import Opened, open_sandbox
 from hwdash.server.data_folder import stop_service
 from hwdash.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from hwdash.signing.process import SignerProcess
 
 STOP_SECONDS = 30
 
@@ -48,11 +52,11 @@ def up(data: Path | None, port: int, certificates: tuple[Path, ...], scenario: s
         settings = load_settings(data) if folder is None else load_settings(folder / "data", {})
         if folder is not None:
             atexit.register(_throw_away, folder)
-        # The web framework takes as long to load as the keys to be made: both at once.
+        # The service takes as long to load as the keys to be made and the signer to be started: both at once.
         with ThreadPoolExecutor(1) as thread:
-            opening = thread.submit(open_sandbox, settings, certificates, scenario)
+            opening = thread.submit(_open, settings, certificates, scenario)
             serving = importlib.import_module("hwdash.cli.serving")
-            opened = opening.result()
+            opened, signer = opening.result()
         serving.stop_politely_on_sigterm()
         serving.serve_until_stopped(
             settings,
@@ -61,6 +65,7 @@ def up(data: Path | None, port: int, certificates: tuple[Path, ...], scenario: s
             impersonate=False,
             ready=lambda url: _tell(settings, opened, url, as_json=as_json),
             stopped=lambda: _throw_away(folder),
+            signer=signer,
         )
 
 
@@ -76,6 +81,12 @@ def down(data: Path) -> None:
         if not stop_service(data, STOP_SECONDS):
             refuse(f"No sandbox runs over {data}.")
     say(f"stopped the sandbox over {data}")
+
+
+def _open(settings: Settings, certificates: tuple[Path, ...], scenario: str) -> "tuple[Opened, SignerProcess]":
+    opened = open_sandbox(settings, certificates, scenario)
+    # Loaded by the other thread meanwhile.
+    return opened, importlib.import_module("hwdash.server.checked_signer").start_checked_signer(settings)
 
 
 def _throw_away(folder: Path | None) -> None:

@@ -28,6 +28,7 @@ from hwdash.server.frame import JSON
 from hwdash.server.setup import tls_files
 from hwdash.settings import DEFAULT_URL, Settings
 from hwdash.signing.authority import TlsFiles
+from hwdash.signing.process import SignerProcess
 
 BACKLOG = 512
 EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - compared with what the operator chose
@@ -43,16 +44,18 @@ def serve_until_stopped(
     impersonate: bool,
     ready: Callable[[str], None],
     stopped: Callable[[], object] = lambda: None,
+    signer: SignerProcess | None = None,
 ) -> None:
     """Serve a data folder on this socket, then end the process. ``ready`` is called with the URL once it answers,
     ``stopped`` when it has stopped.
 
-    ``impersonate`` builds links for Microsoft's own host names, which clients reach at port 443.
+    ``impersonate`` builds links for Microsoft's own host names, which clients reach at port 443. ``signer`` is the
+    signer of the folder where it has been started already.
     """
     host, port = listening.getsockname()[:2]
     local_url = _local_url(settings, port, no_tls=no_tls)
     with DataFolderLock(settings.data):
-        app = _application(settings, local_url, impersonate=impersonate)
+        app = _application(settings, local_url, signer, impersonate=impersonate)
         tls = None if no_tls else _tls(settings, _names(local_url, host))
         run_application(app, listening, tls, ready=lambda: ready(local_url))
     stopped()
@@ -124,11 +127,11 @@ def inherited_socket() -> socket.socket | None:
     return listening
 
 
-def _application(settings: Settings, local_url: str, *, impersonate: bool) -> ASGIApp:
+def _application(settings: Settings, local_url: str, signer: SignerProcess | None, *, impersonate: bool) -> ASGIApp:
     public_url, login_url = (f"https://{API_HOST}", f"https://{LOGIN_HOST}") if impersonate else (local_url, local_url)
     if mark_of(settings.data) is None:
-        return create_service(settings, public_url=public_url).app
-    return create_sandbox(settings, public_url=public_url, login_url=login_url)
+        return create_service(settings, public_url=public_url, signer=signer).app
+    return create_sandbox(settings, public_url=public_url, login_url=login_url, signer=signer)
 
 
 def _tls(settings: Settings, names: list[str]) -> TlsFiles:

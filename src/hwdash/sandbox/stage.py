@@ -6,9 +6,12 @@ from hwdash.sandbox.rehearsal import Rehearsal
 from hwdash.sandbox.requests import RequestLog, request_log
 from hwdash.server.app import create_service
 from hwdash.settings import Settings
+from hwdash.signing.process import SignerProcess
 
 
-def create_sandbox(settings: Settings, *, public_url: str, login_url: str) -> ASGIApp:
+def create_sandbox(
+    settings: Settings, *, public_url: str, login_url: str, signer: SignerProcess | None = None
+) -> ASGIApp:
     """Put the sandbox together. Raises what create_service raises, KeysError over release keys, and SettingsError."""
     rehearsal = Rehearsal(settings)
     running = create_service(
@@ -17,6 +20,7 @@ def create_sandbox(settings: Settings, *, public_url: str, login_url: str) -> AS
         login_url=login_url,
         sandbox=True,
         clock=rehearsal.clock,
+        signer=signer,
         around=rehearsal.around,
     )
     return RequestLog(rehearsal.front(running.app), request_log(settings.data))

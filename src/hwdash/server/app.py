@@ -3,9 +3,10 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 from pydantic_core import to_json
 from starlette.applications import Starlette
@@ -16,15 +17,14 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
 from hwdash.clock import Clock, system_clock
-from hwdash.pipeline.child import check_isolation
 from hwdash.pipeline.engine import Engine, Runner, WorkflowQueue
 from hwdash.pipeline.fenced import sweep
 from hwdash.pipeline.preprod import PREPROD, PreprodWorkflow, drop_abandoned_uploads
-from hwdash.pipeline.scanning import check_rules
 from hwdash.pipeline.submission import SUBMISSION, SubmissionWorkflow
 from hwdash.pipeline.work import Resources
 from hwdash.server.api.routes import ROUTES
 from hwdash.server.blobs import BlobEndpoint
+from hwdash.server.checked_signer import start_checked_signer
 from hwdash.server.docs_page import PAGE_HEADERS, docs_page
 from hwdash.server.entra import EntraTokens, KeysBeforeRequests
 from hwdash.server.errors import HttpProblem, Refused, domain_answer, problem_answer
@@ -71,13 +71,14 @@ def create_service(
     login_url: str | None = None,
     sandbox: bool = False,
     clock: Clock = system_clock,
+    signer: SignerProcess | None = None,
     around: Callable[[Service, Runner], Runner] = _as_it_is,
 ) -> Running:
     """Put a service together over the data folder that ``hwdash init`` made.
 
     ``login_url`` is where the token endpoint is, when that is not ``public_url``. ``sandbox`` says which kind of
     service the folder and the database must be of; ``around`` may put something between the engine and the steps of
-    submissions. Starts the signer's process and checks that package parsing can be isolated. Workflows start with
+    submissions. ``signer`` is one of ``start_checked_signer``, which is called otherwise. Workflows start with
     the application (workflow_start.py). Raises IsolationUnavailable, ScannerUnavailable, KeysError, WrongKind and
     SchemaMismatch.
     """
@@ -89,7 +90,7 @@ def create_service(
     with database.writing() as connection:
         claim_database(connection, sandbox=sandbox)
     blobs = BlobStore(settings.data / "blobs", clock=clock, max_blob_size=settings.max_package_mb << 20)
-    signer = _checked_signer(settings)
+    signer = signer or start_checked_signer(settings)
     resources = Resources(settings=settings, blobs=blobs, signer=signer, clock=clock)
     workflow, preprod = SubmissionWorkflow(database, resources), PreprodWorkflow(database, resources)
     workflows = WorkflowQueue(database)
@@ -133,36 +134,23 @@ def create_service(
     return Running(_application(service, lifespan, engine, entra), service, workflow)
 
 
-def _checked_signer(settings: Settings) -> SignerProcess:
-    """The signer's process, started while it is checked that packages can be read in isolation and scanned."""
-    with ThreadPoolExecutor(2) as checks:
-        under_way = [checks.submit(check_isolation)]
-        if not settings.clamd:
-            under_way.append(checks.submit(check_rules, settings))
-        signer = SignerProcess.start(keys_folder(settings.data))
-        try:
-            for each in under_way:
-                each.result()
-        except BaseException:
-            signer.close()
-            raise
-    return signer
-
-
 def _application(
     service: Service, lifespan: Lifespan[Starlette], workflows: WorkflowStart, entra: EntraTokens | None
 ) -> ASGIApp:
     """The frame around the table of routes; the token endpoints and what else there is stand behind it."""
-    document = openapi(ROUTES, service.public_url)
+
+    @cache
+    def document() -> dict[str, Any]:
+        return openapi(ROUTES, service.public_url)
 
     async def health(_request: Request) -> Response:
         return Response("ok\n", media_type="text/plain")
 
     async def described(_request: Request) -> Response:
-        return Response(to_json(document), media_type="application/json")
+        return Response(to_json(document()), media_type="application/json")
 
     async def page(_request: Request) -> Response:
-        return Response(docs_page(document), media_type="text/html", headers=PAGE_HEADERS)
+        return Response(docs_page(document()), media_type="text/html", headers=PAGE_HEADERS)
 
     others = Starlette(
         lifespan=lifespan,

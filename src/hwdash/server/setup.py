@@ -1,5 +1,6 @@
 """Making a new service: what ``hwdash init`` does."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -55,9 +56,11 @@ def make_service(
                 )
         with database.writing() as connection:
             claim_database(connection, sandbox=sandbox)
-        ServiceKeys.ensure(settings.data)
         authority = KeyFolder.open(keys_folder(settings.data))
-        ensure_authority(authority, now, sandbox=sandbox)
+        with ThreadPoolExecutor(1) as thread:
+            own = thread.submit(ServiceKeys.ensure, settings.data)
+            ensure_authority(authority, now, sandbox=sandbox)
+            own.result()
         tls = tls_files(settings, hosts, now, sandbox=sandbox)
         with database.writing() as connection:
             account = create_account(connection, account_name, now, policy={"manualReview": False})

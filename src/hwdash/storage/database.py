@@ -31,6 +31,7 @@ server_default: older databases get it when they are opened."""
 BUSY_TIMEOUT_MS = 30_000
 # What the event loop may wait for a lock before a thread does the waiting.
 POINT_BUSY_TIMEOUT_MS = 20
+POINT_THREADS = 2
 # How many writes share one commit at most, so that the first of them does not wait long for the last.
 WRITES_A_COMMIT = 64
 
@@ -52,13 +53,18 @@ class Database:
         self._point_engine = self._engine("", busy_timeout=POINT_BUSY_TIMEOUT_MS)
         self._point_connection: sa.Connection | None = None
         self._readers = ThreadPoolExecutor(threads, thread_name_prefix="database-read")
+        # Of more threads that do nothing but Python's work between short waits, each waits for the others: measured.
+        self._point_readers = ThreadPoolExecutor(POINT_THREADS, thread_name_prefix="database-point")
         self._writers = ThreadPoolExecutor(1 if self.is_sqlite else threads, thread_name_prefix="database-write")
         self._waiting: SimpleQueue[Write] = SimpleQueue()
 
     def _engine(self, begin: str, *, busy_timeout: int = BUSY_TIMEOUT_MS) -> sa.Engine:
         """An engine whose transactions begin so; without ``begin`` each statement stands for itself."""
         if not self.is_sqlite:
-            autocommit: dict[str, Any] = {} if begin else {"isolation_level": "AUTOCOMMIT"}
+            # What nobody began needs no ending when the connection goes back.
+            autocommit: dict[str, Any] = (
+                {} if begin else {"isolation_level": "AUTOCOMMIT", "pool_reset_on_return": None}
+            )
             return sa.create_engine(self.url, pool_pre_ping=bool(begin), hide_parameters=True, **autocommit)
         engine = sa.create_engine(self.url, connect_args={"check_same_thread": False}, hide_parameters=True)
 
@@ -157,7 +163,7 @@ class Database:
                     raise
                 return run()
 
-        return await asyncio.get_running_loop().run_in_executor(self._readers, run_again_on_a_fresh_connection)
+        return await asyncio.get_running_loop().run_in_executor(self._point_readers, run_again_on_a_fresh_connection)
 
     async def write(self, function: Callable[Concatenate[sa.Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run ``function(connection, ...)`` in a writing transaction, off the event loop.
@@ -210,6 +216,7 @@ class Database:
     def close(self) -> None:
         """Finish what runs and give the connections back."""
         self._readers.shutdown()
+        self._point_readers.shutdown()
         self._writers.shutdown()
         if self._point_connection is not None:
             self._point_connection.close()

@@ -1,0 +1,28 @@
+"""The signer's process, and whether this machine can keep what it is asked to sign apart."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+from hwdash.pipeline.child import check_isolation
+from hwdash.pipeline.scanning import check_rules
+from hwdash.server.keys import keys_folder
+from hwdash.settings import Settings
+from hwdash.signing.process import SignerProcess
+
+
+def start_checked_signer(settings: Settings) -> SignerProcess:
+    """Start the signer's process, and check meanwhile that packages can be read in isolation and scanned.
+
+    Raises IsolationUnavailable, ScannerUnavailable, KeysError and SignerUnavailable.
+    """
+    with ThreadPoolExecutor(2) as checks:
+        under_way = [checks.submit(check_isolation)]
+        if not settings.clamd:
+            under_way.append(checks.submit(check_rules, settings))
+        signer = SignerProcess.start(keys_folder(settings.data))
+        try:
+            for each in under_way:
+                each.result()
+        except BaseException:
+            signer.close()
+            raise
+    return signer
