@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -143,7 +143,7 @@ def compare(name: str, database: Callable[[Path], AbstractContextManager[tuple[s
             address = line.removeprefix("listening on ")
             products = f"{address}{API}/products"
             first = f"{products}?pageSize={PAGE}"
-            with signed_in(address, small) as few, signed_in(address, large) as many:
+            with closing(signed_in(address, small)) as few, closing(signed_in(address, large)) as many:
                 late = late_page(many, products)
                 if len(many.get(late).raise_for_status().json()["value"]) != PAGE:
                     raise RuntimeError("the late page is not whole")
