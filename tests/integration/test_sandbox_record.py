@@ -3,7 +3,7 @@
 import base64
 import json
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,10 +131,13 @@ def test_a_replay_answers_the_same_client_as_the_server_did(recording: Recording
         assert (missing.status_code, missing.json()["error"]["code"]) == (404, "notRecorded")
 
 
-def compare(recording: Recording, file: Path) -> subprocess.CompletedProcess[str]:
+COMPARE = ("sandbox", "compare")
+
+
+def compare(recording: Recording, file: Path, command: Sequence[str] = COMPARE) -> subprocess.CompletedProcess[str]:
     given = recording.sandbox
     return subprocess.run(
-        [*HWDASH, "sandbox", "compare", str(file), "--package", str(recording.package), "--json"],
+        [*HWDASH, *command, str(file), "--package", str(recording.package), "--json"],
         env=clean_environment(
             HWDASH_URL=given.url,
             HWDASH_CA=str(given.ca),
@@ -148,8 +151,9 @@ def compare(recording: Recording, file: Path) -> subprocess.CompletedProcess[str
     )
 
 
-def test_a_server_does_not_differ_from_its_own_recording(recording: Recording) -> None:
-    done = compare(recording, recording.file)
+@pytest.mark.parametrize("command", [COMPARE, ("conformance", "--yes", "--recording")])
+def test_a_server_does_not_differ_from_its_own_recording(recording: Recording, command: Sequence[str]) -> None:
+    done = compare(recording, recording.file, command)
     assert json.loads(done.stdout) == {"differences": []}, done.stderr
     assert done.returncode == 0
 

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import click
 
-from hwdash.cli.connection import load_connection, profile_option
+from hwdash.cli.connection import Connection, load_connection, profile_option
 from hwdash.cli.demo import COMPANY, run_hwdash, sample_driver, served, sign_package
 from hwdash.cli.output import Exit, print_json, refuse, say
 from hwdash.cli.package import build_cabinet, write_development_certificate
+from hwdash.cli.sandbox_record import recorded, tell_differences
 from hwdash.conformance.outcome import Result, Source
 from hwdash.conformance.row import Row
 from hwdash.conformance.rows import ROWS
@@ -52,6 +53,11 @@ LOCAL_POLL_SECONDS = 0.2
     metavar="OSCODE",
     help="The OS code that the package is submitted for.",
 )
+@click.option(
+    "--recording",
+    type=EXISTING,
+    help="Compare with this recording (hwdash sandbox record) instead of the rows, answer by answer, field by field.",
+)
 @click.option("--row", "names", multiple=True, metavar="ID", help="Run this row only; give it once for each.")
 @click.option("--poll", default=1.0, show_default=True, type=click.FloatRange(0.05, 600), help="Seconds between looks.")
 @click.option(
@@ -81,6 +87,7 @@ def conformance(
     certificate: Path | None,
     key: Path | None,
     signature: str,
+    recording: Path | None,
     names: tuple[str, ...],
     poll: float,
     timeout: float,
@@ -94,6 +101,8 @@ def conformance(
     Ends with 0 only when no row failed. Rows that need what was not given are "not applicable".
     """
     rows = _chosen(names)
+    if recording and local:
+        refuse("A recording is compared with a service that runs: give its --url, not --local.", Exit.USAGE)
     with tempfile.TemporaryDirectory(prefix="hwdash-conformance-") as made:
         folder = Path(made)
         if local:
@@ -111,8 +120,15 @@ def conformance(
                 "client_secret": client_secret,
                 "ca": str(ca) if ca else None,
             }
+            connection = _connected(profile, {name: value for name, value in given.items() if value})
+            if recording:
+                if not yes:
+                    say(f"Every request of the recording is sent to {connection.url}: what it creates there stays.")
+                    click.confirm("Send them?", abort=True, err=True)
+                tell_differences(recorded(recording), connection, package, as_json=as_json)
+                return
             target = dataclasses.replace(
-                _connected(profile, {name: value for name, value in given.items() if value}),
+                _target(connection),
                 package=_package(folder, package, certificate, key),
                 stranger=_sample_package(folder / "stranger") if _wanted(rows, "stranger") else None,
                 signature=signature,
@@ -145,12 +161,16 @@ def _wanted(rows: Sequence[Row], workflow: str) -> bool:
     return any(row.waits == workflow for row in rows)
 
 
-def _connected(profile: str | None, given: dict[str, str]) -> Target:
+def _connected(profile: str | None, given: dict[str, str]) -> Connection:
     """The service of a profile or of the environment; what the options give counts before either."""
     environment = dict(os.environ) | {f"HWDASH_{name.upper()}": value for name, value in given.items()}
     found = dataclasses.replace(load_connection(profile, environment), **given)
     if "url" in given and "authority" not in given and not environment.get("HWDASH_AUTHORITY"):
         found = dataclasses.replace(found, authority=found.url)
+    return found
+
+
+def _target(found: Connection) -> Target:
     application = Application(found.tenant_id, found.client_id, found.client_secret)
     return Target(
         url=found.url.rstrip("/"), authority=found.authority.rstrip("/"), application=application, ca=found.ca

@@ -2,7 +2,7 @@
 
 import ssl
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -71,9 +71,9 @@ def record(file: Path, upstream: str, login: str | None, ca: Path | None, port: 
 @PORT
 def replay(file: Path, port: int) -> None:
     """Serve what record wrote into FILE, until interrupted. Prints one JSON object with url and caCertificate."""
-    recorded = _read(file)
+    requests = recorded(file)
     with told_plainly(), _door(port) as (origin, serve):
-        serve(Replay(recorded, origin))
+        serve(Replay(requests, origin))
 
 
 @click.command()
@@ -89,10 +89,15 @@ def compare(file: Path, package: Path | None, profile: str | None, as_json: bool
 
     Exit code 1 when they do.
     """
-    recorded = _read(file)
-    connection = load_connection(profile)
+    tell_differences(recorded(file), load_connection(profile), package, as_json=as_json)
+
+
+def tell_differences(
+    requests: Sequence[Recorded], connection: Connection, package: Path | None, *, as_json: bool
+) -> None:
+    """Play a recording to a server and print where its answers differ; ends the command with 1 when they do."""
     try:
-        found = compare_recording(recorded, _Server(connection, package))
+        found = compare_recording(requests, _Server(connection, package))
     except AuthenticationError as error:
         refuse(str(error), Exit.UNAUTHORISED)
     except (TransportError, httpx.HTTPError) as error:
@@ -136,7 +141,8 @@ class _Server:
         self._http.put(url, content=content, headers={"x-ms-blob-type": "BlockBlob"}).raise_for_status()
 
 
-def _read(file: Path) -> list[Recorded]:
+def recorded(file: Path) -> list[Recorded]:
+    """What record wrote into a file; a file that is none ends the command."""
     try:
         return read_recording(file)
     except RecordingError as error:
