@@ -16,5 +16,7 @@ awk '/^[a-z]/ { wanted = /^uv==/ } wanted && !/^ *#/' requirements.txt > .venv/u
 .venv/bin/uv pip install --quiet --python .venv/bin/python --require-hashes -r requirements.txt
 .venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
 # Where Python is told to write no bytecode, each start of a program would compile all that it imports anew: 2 s a time.
-.venv/bin/python -m compileall -q -j 0 .venv/lib src
+# A package may hold a file for another Python, which cannot be compiled and is not needed.
+.venv/bin/python -m compileall -qq -j 0 .venv/lib || :
+.venv/bin/python -m compileall -q src
 touch .venv/ready
