@@ -134,10 +134,13 @@ def test_a_replay_answers_the_same_client_as_the_server_did(recording: Recording
 COMPARE = ("sandbox", "compare")
 
 
-def compare(recording: Recording, file: Path, command: Sequence[str] = COMPARE) -> subprocess.CompletedProcess[str]:
+def compare(
+    recording: Recording, file: Path, command: Sequence[str] = COMPARE, *, has_package: bool = True
+) -> subprocess.CompletedProcess[str]:
     given = recording.sandbox
+    package = ["--package", str(recording.package)] if has_package else []
     return subprocess.run(
-        [*HWDASH, *command, str(file), "--package", str(recording.package), "--json"],
+        [*HWDASH, *command, str(file), *package, "--json"],
         env=clean_environment(
             HWDASH_URL=given.url,
             HWDASH_CA=str(given.ca),
@@ -156,6 +159,13 @@ def test_a_server_does_not_differ_from_its_own_recording(recording: Recording, c
     done = compare(recording, recording.file, command)
     assert json.loads(done.stdout) == {"differences": []}, done.stderr
     assert done.returncode == 0
+
+
+def test_without_a_package_for_an_upload_nothing_is_sent(recording: Recording) -> None:
+    before = recording.sandbox.requests.count("POST", "/products")
+    done = compare(recording, recording.file, has_package=False)
+    assert (done.returncode, "--package" in done.stderr) == (2, True)
+    assert recording.sandbox.requests.count("POST", "/products") == before > 0
 
 
 def test_another_spelling_another_type_and_a_missing_name_are_found(recording: Recording, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from hwdash.cli.service_options import told_plainly
 from hwdash.cli.serving import listen, run_application, stop_politely_on_sigterm
 from hwdash.clock import system_clock
 from hwdash.sandbox.comparison import compare as compare_recording
+from hwdash.sandbox.comparison import is_upload
 from hwdash.sandbox.recorder import Recorder
 from hwdash.sandbox.recording import Recorded, RecordingError, RecordingFile, read_recording
 from hwdash.sandbox.replay import Replay
@@ -95,7 +96,12 @@ def compare(file: Path, package: Path | None, profile: str | None, as_json: bool
 def tell_differences(
     requests: Sequence[Recorded], connection: Connection, package: Path | None, *, as_json: bool
 ) -> None:
-    """Play a recording to a server and print where its answers differ; ends the command with 1 when they do."""
+    """Play a recording to a server and print where its answers differ; ends the command with 1 when they do.
+
+    What is missing is said before anything is sent: what a server creates may stay there for ever.
+    """
+    if package is None and any(map(is_upload, requests)):
+        refuse("The recording has an upload: name the package to upload with --package.", Exit.USAGE)
     try:
         found = compare_recording(requests, _Server(connection, package))
     except AuthenticationError as error:
@@ -135,8 +141,7 @@ class _Server:
 
     def upload(self, url: str) -> None:
         """Put the package."""
-        if self._package is None:
-            refuse("The recording has an upload: name the package to upload with --package.", Exit.USAGE)
+        assert self._package is not None  # noqa: S101 - tell_differences has seen to it
         content = self._package.read_bytes()
         self._http.put(url, content=content, headers={"x-ms-blob-type": "BlockBlob"}).raise_for_status()
 

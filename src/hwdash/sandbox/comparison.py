@@ -84,9 +84,9 @@ def compare(recorded: Sequence[Recorded], api: Api) -> list[Difference]:
     found: list[Difference] = []
     names: dict[str, str] = {}
     uploads: list[str] = []
-    todo = [each for each in recorded if _API.match(each.path) or _is_upload(each)]
+    todo = [each for each in recorded if _API.match(each.path) or is_upload(each)]
     for number, each in enumerate(todo):
-        if _is_upload(each):
+        if is_upload(each):
             if uploads:
                 api.upload(uploads.pop(0))
             continue
@@ -109,7 +109,8 @@ def compare(recorded: Sequence[Recorded], api: Api) -> list[Difference]:
     return found
 
 
-def _is_upload(each: Recorded) -> bool:
+def is_upload(each: Recorded) -> bool:
+    """Whether a recorded request is the last of an upload: what comes after it needs a package."""
     return each.method == "PUT" and not _API.match(each.path) and "comp=block" not in each.query.split("&")
 
 
