@@ -31,9 +31,12 @@ class WorkflowStart:
         self._starting = asyncio.create_task(self._start())
 
     async def wait(self) -> None:
-        """Until workflows can be started. A writing request comes here first."""
+        """Until workflows can be started. A writing request comes here first. Raises what the engine's start raised."""
         self._wanted.set()
-        if self._starting is None or self._starting.done():
+        if self._starting is None:
+            return
+        if self._starting.done():
+            self._starting.result()  # nothing is written that no workflow would take up
             return
         await asyncio.shield(self._starting)
 
