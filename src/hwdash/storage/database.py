@@ -20,12 +20,13 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.schema import CreateColumn
 
+from hwdash.storage import label_tables as _label_tables  # noqa: F401 - its tables join the metadata
 from hwdash.storage.tables import metadata, schema_version
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Raised by each release that changes the tables. What a release adds is a table, or a column that is nullable or has a
 server_default: older databases get it when they are opened."""
 BUSY_TIMEOUT_MS = 30_000

@@ -243,6 +243,12 @@ submissions = sa.Table(
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("committed_at", UtcDateTime),
     sa.Column("finished_at", UtcDateTime),
+    # Of one received by sharing: the author's submission, the label that shared it, and what that label asks for.
+    sa.Column("source_submission_id", sa.BigInteger, index=True),
+    sa.Column("source_label_id", sa.BigInteger),
+    sa.Column("enforces_chids", sa.Boolean, nullable=False, server_default=sa.false()),
+    # The author changed or revoked what was shared: labels of it can only expire.
+    sa.Column("is_deprecated", sa.Boolean, nullable=False, server_default=sa.false()),
 )
 sa.Index(
     "uq_submissions_one_initial",
