@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+import sqlalchemy as sa
+
 from hwdash.domain.submission import allows_derived
 from hwdash.drivers.hlkx_shell import UNPROVEN_SHELL
 from hwdash.drivers.package import listing
@@ -85,9 +87,24 @@ def publish_error_report(
     """Why a submission failed, as text, one finding a line. Returns the download: (type, blob key, file name)."""
     key, name = result_blob_key(submission_id, ERROR_REPORT), f"ErrorReport_{submission_id}.txt"
     head = f"Submission {submission_id}, {package_name(submission_id, test_harness)}: {step} failed at {when:%FT%TZ}."
+    _publish(blobs, key, name, head, messages)
+    return ERROR_REPORT, key, name
+
+
+def publish_label_error_report(blobs: BlobStore, label: sa.Row[Any], messages: list[str], when: datetime) -> str:
+    """Why a run of a shipping label failed, in the same form. Returns the blob key."""
+    key, name = result_blob_key(label.id, f"{ERROR_REPORT}-{label.run}"), f"ErrorReport_{label.id}.txt"
+    head = (
+        f"Shipping label {label.id} of submission {label.submission_id}, run {label.run}: {label.current_step} failed "
+        f"at {when:%FT%TZ}."
+    )
+    _publish(blobs, key, name, head, messages)
+    return key
+
+
+def _publish(blobs: BlobStore, key: str, name: str, head: str, messages: list[str]) -> None:
     text = "\n".join([head, "", *messages, ""])
     blobs.put_file(key, [text.encode()], name=name, content_type="text/plain; charset=utf-8")
-    return ERROR_REPORT, key, name
 
 
 SIGNATURES = {

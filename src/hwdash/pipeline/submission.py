@@ -21,6 +21,7 @@ from hwdash.pipeline.fenced import Ending, FencedWorkflow, Steps
 from hwdash.pipeline.report import publish_error_report
 from hwdash.pipeline.work import Done, Initial, Work, kind_of, package_name
 from hwdash.storage.certificates import signing_certificates_of
+from hwdash.storage.label_progress import wake_labels_of
 from hwdash.storage.product_search import remember_hardware_ids
 from hwdash.storage.submissions import (
     claim_step,
@@ -115,6 +116,8 @@ class SubmissionWorkflow(FencedWorkflow):
             files=ending.files,
             now=self.resources.clock(),
         )
+        if ended and ending.is_last:
+            wake_labels_of(connection, work.object_id)
         if ended and ending.changes["state"] == WorkflowState.COMPLETED:
             remember_hardware_ids(connection, work.object_id, hardware_ids(work.results["preparation"]))
         return ended

@@ -17,8 +17,9 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
 from hwdash.clock import Clock, system_clock
-from hwdash.pipeline.engine import Engine, Runner, WorkflowQueue
+from hwdash.pipeline.engine import Course, Engine, Runner, WorkflowQueue
 from hwdash.pipeline.fenced import sweep
+from hwdash.pipeline.label import SHARING, WINDOWS_UPDATE, LabelWorkflow
 from hwdash.pipeline.preprod import PREPROD, PreprodWorkflow, drop_abandoned_uploads
 from hwdash.pipeline.submission import SUBMISSION, SubmissionWorkflow
 from hwdash.pipeline.work import Resources
@@ -31,6 +32,7 @@ from hwdash.server.errors import HttpProblem, Refused, domain_answer, problem_an
 from hwdash.server.expiry import warn_of_expiry
 from hwdash.server.frame import JSON, Frame, no_resource
 from hwdash.server.keys import ServiceKeys, keys_folder
+from hwdash.server.label_wakes import wake_labels
 from hwdash.server.oauth2 import oauth2_routes
 from hwdash.server.openapi import openapi
 from hwdash.server.page_tokens import PageTokens
@@ -93,6 +95,7 @@ def create_service(
     signer = signer or start_checked_signer(settings)
     resources = Resources(settings=settings, blobs=blobs, signer=signer, clock=clock)
     workflow, preprod = SubmissionWorkflow(database, resources), PreprodWorkflow(database, resources)
+    labels = LabelWorkflow(database, resources)
     workflows = WorkflowQueue(database)
     entra = EntraTokens.of(settings, clock)
     service = Service(
@@ -107,17 +110,27 @@ def create_service(
         uploads=Uploads(),
         clock=clock,
     )
-    engine = WorkflowStart(Engine(database, {SUBMISSION: around(service, workflow), PREPROD: preprod}))
+    runners: dict[Course, Runner] = {
+        SUBMISSION: around(service, workflow),
+        PREPROD: preprod,
+        WINDOWS_UPDATE: labels,
+        SHARING: labels,
+    }
+    engine = WorkflowStart(Engine(database, runners))
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         await asyncio.to_thread(prepare)
         engine.begin()
-        warning = asyncio.create_task(warn_of_expiry(service))
+        tasks = [
+            asyncio.create_task(warn_of_expiry(service)),
+            asyncio.create_task(wake_labels(service, engine)),
+        ]
         try:
             yield
         finally:
-            warning.cancel()
+            for task in tasks:
+                task.cancel()
             await engine.end()
             await asyncio.to_thread(stop)
 

@@ -52,7 +52,7 @@ shipping_labels = sa.Table(
     # The rest of targeting as it was asked for: restrictedToAudiences, inServicePublishInfo, coEngDriverPublishInfo.
     sa.Column("targeting", sa.JSON(), nullable=False),
     # The same as machines see it, from the moment on that the label is live; null while nothing of it is offered.
-    sa.Column("live_targeting", sa.JSON()),
+    sa.Column("live_targeting", sa.JSON(none_as_null=True)),
     # Why it is distributed so: {"when", "text"} each, oldest first.
     sa.Column("justifications", sa.JSON(), nullable=False),
     # Of a label that shares: with whom, and the submission that the receiver has through it.
@@ -68,10 +68,12 @@ shipping_labels = sa.Table(
     # When the current step began, and when what it waits for is to be looked at; null: it runs, or waits for an event.
     sa.Column("step_since", UtcDateTime, nullable=False),
     sa.Column("wake_at", UtcDateTime),
-    # {"requestId", "reasons", "decision", "by", "reason", "when"} of this run, what there is of it.
-    sa.Column("approval", sa.JSON()),
-    # {"phases", "startedAt", "pausedAt", "pausedSeconds", "isFinalized"} of this run.
-    sa.Column("rollout", sa.JSON()),
+    # {"requestId", "reasons", "decision", "by", "reason", "when"} of this run, what there is of it
+    # (pipeline/approval.py); null: nobody has to approve.
+    sa.Column("approval", sa.JSON(none_as_null=True)),
+    # {"phases", "watchDays", "startedAt", "pausedAt", "pausedSeconds", "isFinalized"} of the last run that was rolled
+    # out gradually (domain/rollout.py), and beside it "wish": what an operator asks for and the workflow has yet to do.
+    sa.Column("rollout", sa.JSON(none_as_null=True)),
     sa.Column("is_cancelled", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("error_report", sa.String(64)),  # a blob key
     sa.Column("published_at", UtcDateTime),

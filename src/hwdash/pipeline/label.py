@@ -1,0 +1,125 @@
+"""The workflows of shipping labels: their steps in order, and the row that they move (contract/api.md 6.3 to 6.5).
+
+What a label asks for is pending until its run goes live. A run that fails takes it back, and what was live before stays
+live.
+"""
+
+import logging
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from hwdash.pipeline.engine import Course, Outcome
+from hwdash.pipeline.label_work import Failed, LabelStepResult, LabelSteps, Moved, Wait
+from hwdash.pipeline.report import publish_label_error_report
+from hwdash.pipeline.work import MESSAGES_SHOWN, Resources
+from hwdash.storage.database import Database
+from hwdash.storage.label_progress import (
+    change_label,
+    claim_label_step,
+    expire,
+    go_live,
+    is_label_unfinished,
+    take_back,
+)
+from hwdash.vocabulary import SHARING_STEPS, WINDOWS_UPDATE_STEPS, LabelDestination, LabelStep, WorkflowState
+
+log = logging.getLogger(__name__)
+
+GIVEN_UP = (
+    "The service could not finish this step although it tried for a while. Nothing is known to be wrong with the "
+    "label; the operator finds the reason in the service's log."
+)
+
+WINDOWS_UPDATE = Course("label", tuple(str(step) for step in WINDOWS_UPDATE_STEPS[1:]))
+"""The course of a label that goes to machines. ``created`` is over before a label exists."""
+
+SHARING = Course("share", tuple(str(step) for step in SHARING_STEPS[1:]))
+"""The course of a label that shares a driver with another partner."""
+
+
+def course_of(destination: str) -> Course:
+    """The course of a label that goes there."""
+    return SHARING if destination == LabelDestination.ANOTHER_PARTNER else WINDOWS_UPDATE
+
+
+def _pass(_connection: sa.Connection, _row: sa.Row[Any], _now: datetime) -> LabelStepResult:
+    return Moved()
+
+
+def _publish(connection: sa.Connection, row: sa.Row[Any], now: datetime) -> LabelStepResult:
+    return Moved(go_live(connection, row, now))
+
+
+STEPS: LabelSteps = {
+    LabelStep.PRE_PROCESS_SHIPPING_LABEL: _pass,
+    LabelStep.FINALIZE_PRE_PROCESSING: _pass,
+    LabelStep.PUBLISH_JOB_VALIDATION: _pass,
+    LabelStep.UPDATE_GENERATION: _pass,
+    LabelStep.MICROSOFT_APPROVAL: _pass,
+    LabelStep.PUBLISHING: _publish,
+    LabelStep.FINALIZE_PUBLISHING: _pass,
+    LabelStep.PROCESS_SHARING: _publish,
+    LabelStep.FINALIZE_SHARING: _pass,
+}
+
+
+class LabelWorkflow:
+    """Runs the steps of labels of both courses, one transaction a step."""
+
+    def __init__(self, database: Database, resources: Resources) -> None:
+        self._database = database
+        self._resources = resources
+
+    def run_step(self, object_id: int, step: str) -> Outcome:
+        """Run ``step`` if the label stands there. Raises whatever may pass when it is tried again."""
+        now = self._resources.clock()
+        with self._database.writing() as connection:
+            row = claim_label_step(connection, object_id, step)
+            if row is None:
+                # Either it is past this step, or its run has ended.
+                return Outcome.NEXT if is_label_unfinished(connection, object_id) else Outcome.STOP
+            result = STEPS[step](connection, row, now)
+            ended = self._end(connection, row, result, now)
+        log.info("label %d: %s: %s", object_id, step, type(result).__name__.lower())
+        return ended
+
+    def give_up(self, object_id: int, step: str) -> None:
+        """Fail a step that was tried often enough."""
+        with self._database.writing() as connection:
+            row = claim_label_step(connection, object_id, step)
+            if row is not None:
+                self._end(connection, row, Failed([GIVEN_UP]), self._resources.clock())
+
+    def _end(self, connection: sa.Connection, row: sa.Row[Any], result: LabelStepResult, now: datetime) -> Outcome:
+        match result:
+            case Moved(changes):
+                steps = course_of(row.destination).steps
+                following = steps[steps.index(row.current_step) + 1 :][:1]
+                moved = {"current_step": following[0]} if following else {"state": WorkflowState.COMPLETED}
+                told = {"messages": [], "step_since": now, "updated_at": now}
+                change_label(connection, row.id, {**told, **changes, **moved})
+                return Outcome.NEXT if following else Outcome.STOP
+            case Wait(until, messages, changes):
+                change_label(connection, row.id, {**changes, "wake_at": until, "messages": list(messages)})
+                return Outcome.STOP
+            case Failed(messages, is_whole_label):
+                change_label(connection, row.id, self._failure(connection, row, messages, is_whole_label, now))
+                return Outcome.STOP
+
+    def _failure(
+        self, connection: sa.Connection, row: sa.Row[Any], messages: list[str], is_whole_label: bool, now: datetime
+    ) -> dict[str, Any]:
+        report = publish_label_error_report(self._resources.blobs, row, messages, now)
+        shown = messages[:MESSAGES_SHOWN]
+        if len(messages) > MESSAGES_SHOWN:
+            shown.append(f"... and {len(messages) - MESSAGES_SHOWN} more, which the error report lists")
+        targeting = expire(connection, row) if is_whole_label else take_back(connection, row)
+        return {
+            "state": WorkflowState.FAILED,
+            "messages": shown,
+            "error_report": report,
+            "updated_at": now,
+            **targeting,
+        }
