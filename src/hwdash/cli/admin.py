@@ -11,6 +11,8 @@ GROUPS = {
     "app": ("hwdash.cli.admin_app", "app", "Applications: the programs that may call the API."),
     "user": ("hwdash.cli.admin_user", "user", "People: who may sign in, and with which roles."),
     "audience": ("hwdash.cli.admin_audience", "audience", "The audiences of an account."),
+    "ownership": ("hwdash.cli.admin_ownership", "ownership", "Whose hardware ids, CHIDs and extension ids are."),
+    "relationship": ("hwdash.cli.admin_relationship", "relationship", "Who may target an owner's ids."),
     "review": ("hwdash.cli.review", "review", "The submissions that wait for a person's review."),
 }
 

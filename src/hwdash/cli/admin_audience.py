@@ -5,12 +5,11 @@ from typing import Any
 
 import click
 
-from hwdash.cli.admin_options import ACCOUNT, account_named, transaction
-from hwdash.cli.output import Exit, json_option, print_json, print_table, refuse
+from hwdash.cli.admin_options import ACCOUNT, account_named, findings_told, transaction
+from hwdash.cli.output import json_option, print_json, print_table, refuse
 from hwdash.cli.service_options import data_option
 from hwdash.clock import system_clock
 from hwdash.domain.audience import TEST_REGISTRY_KEY, Audience
-from hwdash.domain.errors import DomainError
 from hwdash.storage.audiences import audiences_of, create_audience, remove_audience
 
 
@@ -28,18 +27,15 @@ def audience() -> None:
 @data_option
 def create(name: str, description: str, key: str | None, as_json: bool, account: int | None, data: Path | None) -> None:
     """Make the audience NAME."""
-    try:
-        with transaction(data) as connection:
-            made = create_audience(
-                connection,
-                account_named(connection, account),
-                name=name,
-                description=description,
-                audience_name=key or name,
-                now=system_clock(),
-            )
-    except DomainError as error:
-        refuse("\n".join(f"{target}: {message}" for target, message in error.targets), Exit.USAGE)
+    with findings_told(), transaction(data) as connection:
+        made = create_audience(
+            connection,
+            account_named(connection, account),
+            name=name,
+            description=description,
+            audience_name=key or name,
+            now=system_clock(),
+        )
     if as_json:
         print_json(_document(made))
     else:

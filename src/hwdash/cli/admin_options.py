@@ -1,5 +1,6 @@
 """What the commands of ``hwdash admin`` share."""
 
+import getpass
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,12 +11,14 @@ from cryptography import x509
 
 from hwdash.cli.output import Exit, Refused, refuse
 from hwdash.cli.service_options import existing_service, told_plainly
+from hwdash.domain.errors import DomainError
 from hwdash.storage.accounts import all_accounts
 from hwdash.storage.database import Database
 from hwdash.vocabulary import Role
 
 ROLE = click.Choice([str(each) for each in Role], case_sensitive=False)
 ACCOUNT = click.option("--account", type=int, metavar="SELLERID", help="The account [the only one].")
+BY = click.option("--by", help="Who decides; kept with the decision [the name you are logged in with].")
 FILE = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 
 
@@ -33,6 +36,15 @@ def transaction(data: Path | None) -> Iterator[sa.Connection]:
             database.close()
 
 
+@contextmanager
+def findings_told() -> Iterator[None]:
+    """Ends the command with every finding of a DomainError."""
+    try:
+        yield
+    except DomainError as error:
+        refuse("\n".join(f"{target}: {message}" for target, message in error.targets), Exit.USAGE)
+
+
 def account_named(connection: sa.Connection, wanted: int | None) -> int:
     """The account that is meant; where there are several, it must be named."""
     known = [each.id for each in all_accounts(connection)]
@@ -42,6 +54,17 @@ def account_named(connection: sa.Connection, wanted: int | None) -> int:
         return wanted
     known_ids = ", ".join(map(str, known)) or "none"
     raise Refused(f"Name the account with --account: there are {known_ids}.", Exit.USAGE)
+
+
+def who_decides(by: str | None) -> str:
+    """The name of the person who decides."""
+    try:
+        name = getpass.getuser() if by is None else by
+    except (OSError, KeyError):
+        refuse("This user has no name: say with --by who decides.", Exit.USAGE)
+    if not name.strip() or len(name) > 200 or not name.isprintable():
+        refuse("--by must be a name of 1 to 200 printable characters.", Exit.USAGE)
+    return name
 
 
 def read_certificate(file: Path) -> x509.Certificate:

@@ -1,13 +1,12 @@
 """``hwdash admin review``: a person's word on the submissions that wait for one."""
 
-import getpass
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
-from hwdash.cli.admin_options import transaction
+from hwdash.cli.admin_options import BY, transaction, who_decides
 from hwdash.cli.output import Exit, json_option, print_json, print_table, refuse
 from hwdash.cli.service_options import data_option, existing_service
 from hwdash.clock import system_clock
@@ -57,17 +56,8 @@ def list_waiting(as_json: bool, data: Path | None) -> None:
         print_table(["submissionId", "account", "productName", "name", "type", "committedAt"], found)
 
 
-BY = click.option("--by", help="Who decides; kept with the decision [the name you are logged in with].")
-
-
 def _decision(by: str | None, reason: str) -> Decision:
-    try:
-        name = getpass.getuser() if by is None else by
-    except (OSError, KeyError):
-        refuse("This user has no name: say with --by who decides.", Exit.USAGE)
-    if not name.strip() or len(name) > 200 or not name.isprintable():
-        refuse("--by must be a name of 1 to 200 printable characters.", Exit.USAGE)
-    return Decision(by=name, reason=reason.strip(), when=system_clock())
+    return Decision(by=who_decides(by), reason=reason.strip(), when=system_clock())
 
 
 @review.command("approve")

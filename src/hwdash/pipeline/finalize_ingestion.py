@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from hwdash.drivers.pe import PeLayout, signed_image_chunks
+from hwdash.pipeline.extension_ids import extension_id_findings
 from hwdash.pipeline.report import certification_report, has_shell
 from hwdash.pipeline.shell import SHELL
-from hwdash.pipeline.work import Done, Work, result_blob_key
+from hwdash.pipeline.work import Done, Work, refuse_errors, result_blob_key
 from hwdash.vocabulary import DownloadType
 
 CHUNK = 1 << 20
@@ -23,6 +24,8 @@ CHUNK = 1 << 20
 
 def run(work: Work) -> Done:
     """Result: {"signedPackage": {"size", "md5"...}, "report", "metadata"}."""
+    # Another account may have finished one with the same id since validation.
+    refuse_errors(extension_id_findings(work.results, work.foreign_extension_ids))
     blobs, when = work.resources.blobs, _made_at(work)
     package = work.fresh_folder("final") / "signed.zip"
     write_signed_package(work, package)

@@ -17,6 +17,7 @@ from hwdash.pipeline import (
     validation,
 )
 from hwdash.pipeline.engine import Course
+from hwdash.pipeline.extension_ids import bind_extension_ids, foreign_extension_ids
 from hwdash.pipeline.fenced import Ending, FencedWorkflow, Steps
 from hwdash.pipeline.report import publish_error_report
 from hwdash.pipeline.work import Done, Initial, Work, kind_of, package_name
@@ -59,6 +60,7 @@ class SubmissionWorkflow(FencedWorkflow):
         row = claim_step(connection, object_id, step)
         if row is None:
             return None
+        results = step_results(connection, row.id)
         return Work(
             resources=self.resources,
             object_id=row.id,
@@ -76,11 +78,12 @@ class SubmissionWorkflow(FencedWorkflow):
             package_blob=row.package_blob,
             package_version=row.package_version,
             certificates={each.thumbprint: each for each in signing_certificates_of(connection, row.account_id)},
-            results=step_results(connection, row.id),
+            results=results,
             fence=row.fence,
             now=self.resources.clock(),
             shared_product_id=row.shared_product_id,
             derives_from=_initial_of(connection, row) if row.type == SubmissionType.DERIVED else None,
+            foreign_extension_ids=foreign_extension_ids(connection, row.account_id, results),
         )
 
     def is_unfinished(self, connection: sa.Connection, object_id: int) -> bool:
@@ -105,7 +108,10 @@ class SubmissionWorkflow(FencedWorkflow):
         return Ending({"messages": messages}, changes, [report], is_last=True)
 
     def store(self, connection: sa.Connection, work: Work, step: str, ending: Ending) -> bool:
-        """Store the end of a step when the fence is still the same; False otherwise."""
+        """Store the end of a step when the fence is still the same; False otherwise.
+
+        Raises ExtensionIdTaken.
+        """
         ended = end_step(
             connection,
             work.object_id,
@@ -120,6 +126,7 @@ class SubmissionWorkflow(FencedWorkflow):
             wake_labels_of(connection, work.object_id)
         if ended and ending.changes["state"] == WorkflowState.COMPLETED:
             remember_hardware_ids(connection, work.object_id, hardware_ids(work.results["preparation"]))
+            bind_extension_ids(connection, work.account_id, work.results, self.resources.clock())
         return ended
 
     def workspaces(self, connection: sa.Connection) -> Iterable[str]:

@@ -1,4 +1,5 @@
-"""validation: are the INFs right, and does the package hold what they name? Attestation needs no test results.
+"""validation: are the INFs right, does the package hold what they name, and are its extension ids the seller's?
+Attestation needs no test results.
 
 Nothing here may call a binary universal: that verdict needs the list of permitted APIs, which ships with Microsoft's
 kit only (facts/inf/infverif_modes.yaml). The wire's isUniversal has no third value and stays false; the result and the
@@ -9,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hwdash.drivers.findings import Finding
+from hwdash.pipeline.extension_ids import extension_id_findings
 from hwdash.pipeline.work import Done, Work, refuse_errors
 
 
@@ -19,6 +21,7 @@ def run(work: Work) -> Done:
         "inspection:check_infs", {"folder": str(work.workspace / prepared["folder"]), "bundles": prepared["bundles"]}
     )
     findings = [Finding.from_json(each) for each in checked["findings"]]
+    findings += extension_id_findings(work.results, work.foreign_extension_ids)
     if checked["hasDevices"]:
         findings += signatures_not_served(prepared["metadata"], work.attributes["requestedSignatures"])
     refuse_errors(findings)

@@ -93,6 +93,8 @@ class Work:
     shared_product_id: int = 0
     derives_from: Initial | None = None
     """Of a derived submission."""
+    foreign_extension_ids: dict[str, str] = field(default_factory=dict)
+    """The extension ids of the package that other accounts own, with whose they are."""
 
     def fresh_folder(self, name: str) -> Path:
         """A new empty folder in the workspace, that no other run of the step writes to: the fence is in its name."""
