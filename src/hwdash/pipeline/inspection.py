@@ -23,7 +23,7 @@ from hwdash.drivers.findings import Finding
 from hwdash.drivers.hlkx import Hlkx
 from hwdash.drivers.hlkx_shell import package_facts
 from hwdash.drivers.inf.document import MAX_BYTES, Inf
-from hwdash.drivers.inf.metadata import driver_metadata
+from hwdash.drivers.inf.metadata import driver_metadata, pnp_positions
 from hwdash.drivers.inf.models import devices_for, manufacturers
 from hwdash.drivers.inf.verify import syntax_error, verify
 from hwdash.drivers.package import (
@@ -141,7 +141,8 @@ def prepare(arguments: dict[str, Any]) -> dict[str, Any]:
     """Unpack the package into ``folder``, measure every file, and read the INFs.
 
     Further arguments: ``submission`` (its id), ``signatures`` (OS codes), ``kind``, and ``today``, an ISO date in UTC
-    or None. Answers {"bundles", "metadata", "isExtension", "universal", "findings"}: see pipeline/preparation.py.
+    or None. Answers {"bundles", "metadata", "positions", "isExtension", "universal", "findings"}: see
+    pipeline/preparation.py.
     """
     folder = Path(arguments["folder"])
     findings: list[Finding] = []
@@ -181,6 +182,7 @@ def prepare(arguments: dict[str, Any]) -> dict[str, Any]:
     return {
         "bundles": bundles,
         "metadata": driver_metadata(infs_of_bundles, systems),
+        "positions": pnp_positions(infs_of_bundles, systems),
         "isExtension": any(inf.version.is_extension for each in driver_folders_read for inf in each.infs),
         "universal": _universal([measured[path] for path in sorted(measured)]),
         "findings": [each.to_json() for each in findings],

@@ -79,14 +79,16 @@ class _Universal(_Checked):
 class _Prepared(_Checked):
     bundles: list[_Bundle]
     metadata: dict[str, Any]
+    positions: dict[str, dict[str, dict[str, dict[str, Annotated[int, Field(ge=1)]]]]]
     isExtension: bool
     universal: _Universal
     findings: list[dict[str, Any]]
 
 
 def run(work: Work) -> Done:
-    """Result: {"folder", "bundles": [{"id", "folder", "files", "catalogs", "hardwareIds"}], "metadata", "isExtension",
-    "universal", "findings"}; "universal" is the report of drivers/universal.py.
+    """Result: {"folder", "bundles": [{"id", "folder", "files", "catalogs", "hardwareIds"}], "metadata", "positions",
+    "isExtension", "universal", "findings"}; "positions" are those of drivers/inf/metadata.py, "universal" is the report
+    of drivers/universal.py.
 
     A file is {"path", "stored" (its name in the workspace folder), "size", "sha1", "sha256" (hex; of a PE file the
     Authenticode digests), "layout" (of a PE file, see drivers/pe.py; else null)}.

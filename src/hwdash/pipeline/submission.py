@@ -22,6 +22,7 @@ from hwdash.pipeline.fenced import Ending, FencedWorkflow, Steps
 from hwdash.pipeline.report import publish_error_report
 from hwdash.pipeline.work import Done, Initial, Work, kind_of, package_name
 from hwdash.storage.certificates import signing_certificates_of
+from hwdash.storage.driver_rows import write_driver_rows
 from hwdash.storage.label_progress import wake_labels_of
 from hwdash.storage.product_search import remember_hardware_ids
 from hwdash.storage.submissions import (
@@ -124,6 +125,8 @@ class SubmissionWorkflow(FencedWorkflow):
         )
         if ended and ending.is_last:
             wake_labels_of(connection, work.object_id)
+        if ended and step == SubmissionStep.PREPARATION and ending.changes["state"] != WorkflowState.FAILED:
+            write_driver_rows(connection, work.object_id, ending.result)
         if ended and ending.changes["state"] == WorkflowState.COMPLETED:
             remember_hardware_ids(connection, work.object_id, hardware_ids(work.results["preparation"]))
             bind_extension_ids(connection, work.account_id, work.results, self.resources.clock())

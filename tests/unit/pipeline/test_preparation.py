@@ -21,12 +21,15 @@ UNIVERSAL = {
 LAYOUT = {"checksum_offset": 216, "security_entry_offset": 296, "body_size": 4096, "checksum_base": 1}
 
 
-def answer(file: dict[str, Any] | None = None, universal: dict[str, Any] = UNIVERSAL, **bundle: Any) -> dict[str, Any]:
+def answer(
+    file: dict[str, Any] | None = None, universal: dict[str, Any] = UNIVERSAL, positions: Any = None, **bundle: Any
+) -> dict[str, Any]:
     parts = {"id": "6f1d0bde-1f0c-4a35-9d5e-0a3c0a5b7f21", "folder": "d", "catalogs": ["d.cat"], "hardwareIds": []}
     parts["files"] = [FILE | (file or {})]
     return {
         "bundles": [parts | bundle],
         "metadata": {},
+        "positions": positions or {},
         "isExtension": False,
         "universal": universal,
         "findings": [],
@@ -34,7 +37,8 @@ def answer(file: dict[str, Any] | None = None, universal: dict[str, Any] = UNIVE
 
 
 def test_an_answer_of_the_agreed_form_is_taken_as_it_is() -> None:
-    assert checked(answer({"layout": LAYOUT})) == answer({"layout": LAYOUT})
+    sound = answer({"layout": LAYOUT}, positions={"b": {"d.inf": {"WINDOWS_7": {"usb\\a": 1}}}})
+    assert checked(sound) == sound
 
 
 @pytest.mark.parametrize(
@@ -59,6 +63,9 @@ def test_an_answer_of_the_agreed_form_is_taken_as_it_is() -> None:
         answer(universal=UNIVERSAL | {"verdict": "yes"}),
         answer(universal=UNIVERSAL | {"reason": None}),
         answer(universal=UNIVERSAL | {"binaries": [{"path": "d/d.sys"}]}),
+        answer(positions={"b": {"d.inf": {"WINDOWS_7": {"usb\\a": 0}}}}),
+        answer(positions={"b": {"d.inf": {"WINDOWS_7": {"usb\\a": "1"}}}}),
+        answer(positions=[]) | {"positions": []},
         {},
         [],
         None,

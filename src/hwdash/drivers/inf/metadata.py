@@ -12,6 +12,7 @@ from hwdash.drivers.inf.models import (
     Manufacturer,
     ModelsSection,
     devices,
+    devices_for,
     feature_score,
     install_section,
     manufacturers,
@@ -66,6 +67,42 @@ def driver_metadata(
             for bundle, infs in bundles.items()
         }
     }
+
+
+def pnp_positions(
+    bundles: Mapping[str, Sequence[tuple[str, Inf]]], operating_systems: Sequence[OperatingSystem]
+) -> JsonObject:
+    """Where the IDs of ``driver_metadata`` stand in their models lines: {bundle id: {INF: {OS code: {pnp id: n}}}}.
+
+    n is 1 for the first of a line's compatible IDs, and so on; IDs that are the hardware ID of a line, at 0, are left
+    out. Of an ID that occurs twice the smallest counts. Drivers are ranked by it (install/identifier-score.md).
+    """
+    found: JsonObject = {}
+    for bundle, infs in bundles.items():
+        of_infs = {name: _positions(inf, operating_systems) for name, inf in _first_of_each_name(infs)}
+        if of_infs := {name: systems for name, systems in of_infs.items() if systems}:
+            found[bundle] = of_infs
+    return found
+
+
+def _positions(inf: Inf, operating_systems: Sequence[OperatingSystem]) -> JsonObject:
+    lines = manufacturers(inf)
+    known: dict[tuple[str, ...], JsonObject] = {}
+    found: JsonObject = {}
+    for system in operating_systems:
+        names = tuple(models.name for line in lines if (models := line.models_for(system)) is not None)
+        if names not in known:
+            smallest: dict[str, int] = {}
+            for device in devices_for(inf, system):
+                for place, pnp_id in (
+                    *((0, each) for each in device.hardware_ids),
+                    *enumerate(device.compatible_ids, 1),
+                ):
+                    smallest[pnp_id.lower()] = min(place, smallest.get(pnp_id.lower(), place))
+            known[names] = {pnp_id: place for pnp_id, place in smallest.items() if place}
+        if known[names]:
+            found[system.code] = known[names]
+    return found
 
 
 def _first_of_each_name(infs: Sequence[tuple[str, Inf]]) -> list[tuple[str, Inf]]:

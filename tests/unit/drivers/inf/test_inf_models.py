@@ -10,7 +10,7 @@ import pytest
 from hwdash.drivers.errors import LimitExceeded
 from hwdash.drivers.inf import metadata
 from hwdash.drivers.inf.document import Inf
-from hwdash.drivers.inf.metadata import driver_metadata
+from hwdash.drivers.inf.metadata import driver_metadata, pnp_positions
 from hwdash.drivers.inf.models import (
     TargetOS,
     architectures,
@@ -190,6 +190,23 @@ def test_excluded_ids_are_read_and_stay_in_the_metadata() -> None:
     assert excluded_ids(inf, "Light.NT") == []
     inf = parse(INF.replace("[Plain]\n", "[Plain]\nExcludeID = USB\\VID_1234&PID_5678\n"))
     assert '"usb' in json.dumps(driver_metadata({"b": [("t.inf", inf)]}, [system("7_X64")]))
+
+
+def test_positions_tell_hardware_ids_from_compatible_ones() -> None:
+    """install/identifier-score.md: an ID counts by its place among the compatible IDs of its line."""
+    inf = parse(INF)
+    systems = [system("v100_X64_RS5_FULL"), system("v100_X64_CO_FULL")]
+    # ACPI\\Generic is the first compatible ID of a line without a hardware ID.
+    rs5 = {"acpi\\pnp0001": 1, "acpi\\generic": 1}
+    assert pnp_positions({"b": [("t.inf", inf)]}, systems) == {"b": {"t.inf": {"WINDOWS_v100_X64_RS5_FULL": rs5}}}
+
+
+def test_of_a_pnp_id_that_occurs_twice_the_smallest_position_counts() -> None:
+    text = "[Manufacturer]\nM = M, NTamd64\n[M.NTamd64]\n"
+    inf = parse(text + "a = i, A\\1, C\\1, C\\2, C\\3\nb = i, A\\2, C\\3, c\\2, A\\1\nd = i, C\\1\n")
+    found = pnp_positions({"b": [("t.inf", inf)]}, [system("7_X64")])
+    assert found == {"b": {"t.inf": {"WINDOWS_7_X64": {"c\\2": 2, "c\\3": 1}}}}
+    assert pnp_positions({"b": [("t.inf", inf)]}, [system("7")]) == {}
 
 
 DOCUMENTED = {
