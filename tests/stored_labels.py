@@ -62,13 +62,16 @@ class Stage:
     now: datetime = NOON
     account_id: int = 0
     blobs: BlobStore = field(init=False)
+    resources: Resources = field(init=False)
     workflow: LabelWorkflow = field(init=False)
 
     def __post_init__(self) -> None:
         (self.folder / "blobs").mkdir()
         self.blobs = BlobStore(self.folder / "blobs", clock=self.clock)
-        resources = Resources(Settings(data=self.folder), self.blobs, cast("SignerProcess", None), clock=self.clock)
-        self.workflow = LabelWorkflow(self.database, resources)
+        self.resources = Resources(
+            Settings(data=self.folder), self.blobs, cast("SignerProcess", None), clock=self.clock
+        )
+        self.workflow = LabelWorkflow(self.database, self.resources)
         self.account_id = self.new_account("Vendor")
 
     def clock(self) -> datetime:
@@ -191,6 +194,11 @@ class Stage:
                     state="notStarted",
                     run=shipping_labels.c.run + 1,
                     step_since=self.now,
+                    wake_at=None,
+                    approval=None,
+                    rollout=None,
+                    error_report=None,
+                    messages=[],
                     **changes,
                 )
             )

@@ -1,12 +1,30 @@
 """The workflow of a shipping label over a real database, with a clock that the tests move."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
+from hwdash.domain.audience import TEST_REGISTRY_KEY
+from hwdash.pipeline import microsoft_approval, publishing
+from hwdash.pipeline.approval import approve, reject
+from hwdash.pipeline.engine import Outcome
+from hwdash.pipeline.label import STEPS
+from hwdash.pipeline.label_work import Failed
+from hwdash.pipeline.review import Decision
+from hwdash.pipeline.rollout_wishes import Wish, ask, take_label_back
+from hwdash.pipeline.submission import SubmissionWorkflow
+from hwdash.storage.accounts import set_policy
 from hwdash.storage.database import Database
-from stored_labels import Stage
+from hwdash.storage.label_tables import label_chids, label_hardware_ids, shipping_labels
+from hwdash.storage.tables import submissions
+from stored_labels import AUTOMATIC, MANUAL, NOON, TRUSTED, X64, Inf, Stage
+
+CHID = "70ffd812-4c7f-5c7d-8000-000000000001"
+WIDGET, GADGET = "pci\\ven_1234&dev_5678&subsys_00011234", "pci\\ven_1234&dev_5678&subsys_00021234"
 
 
 @pytest.fixture
@@ -17,21 +35,382 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
     database.close()
 
 
-def test_a_label_ends_in_finalize_publishing_and_is_live(stage: Stage) -> None:
-    label_id = stage.new_label(stage.new_submission())
+def word(stage: Stage, reason: str = "") -> Decision:
+    return Decision("Ann", reason, stage.now)
+
+
+def trust(stage: Stage, **policy: Any) -> None:
+    with stage.database.writing() as connection:
+        set_policy(connection, stage.account_id, TRUSTED | policy)
+
+
+def published(stage: Stage, submission_id: int, **label: Any) -> int:
+    """A label that has gone live to everybody."""
+    label_id = stage.new_label(submission_id, **label)
+    stage.run(label_id)
+    if stage.label(label_id).approval:
+        with stage.database.writing() as connection:
+            approve(connection, label_id, word(stage))
+    stage.pass_time(days=1)
+    stage.wake(label_id)
+    if stage.label(label_id).rollout:
+        stage.pass_time(days=40)
+        stage.wake(label_id)
+    assert stage.label(label_id).current_step == "finalizePublishing"
+    return label_id
+
+
+def stands(label: sa.Row[Any]) -> tuple[str, str]:
+    return label.current_step, label.state
+
+
+class TestManualDelivery:
+    def test_is_seen_in_approval_for_fifteen_seconds_and_then_goes_to_all(self, stage: Stage) -> None:
+        label_id = stage.new_label(stage.new_submission(), chids=[CHID])
+        label = stage.run(label_id)
+        assert stands(label) == ("microsoftApproval", "started")
+        assert label.wake_at == NOON + timedelta(seconds=15)
+        assert stage.states(label_id) == {WIDGET: "pendingAdd", CHID: "pendingAdd"}
+        assert label.live_targeting is None
+        stage.pass_time(seconds=15)
+        label = stage.wake(label_id)
+        assert stands(label) == ("finalizePublishing", "completed")
+        assert stage.states(label_id) == {WIDGET: "added", CHID: "added"}
+        assert label.live_targeting == {"restrictedToAudiences": []}
+        assert (label.published_at, label.rollout, label.messages) == (stage.now, None, [])
+
+    def test_a_workflow_that_comes_too_early_waits_on(self, stage: Stage) -> None:
+        label_id = stage.new_label(stage.new_submission())
+        stage.run(label_id)
+        stage.pass_time(seconds=14.9)
+        label = stage.run(label_id)
+        assert stands(label) == ("microsoftApproval", "started")
+        assert label.wake_at == NOON + timedelta(seconds=15)
+
+    def test_a_restricted_hardware_id_needs_a_person(self, stage: Stage) -> None:
+        label_id = stage.new_label(stage.new_submission([Inf(["pci\\cc_0c03", WIDGET])]))
+        label = stage.run(label_id)
+        assert label.approval["reasons"] == [
+            "it declares a class code: pci\\cc_0c03",
+            "it names no device: pci\\cc_0c03",
+        ]
+        assert label.messages[0] == f"Waits for approval, promotion request {label.approval['requestId']}."
+        stage.pass_time(seconds=15)
+        label = stage.wake(label_id)
+        assert stands(label) == ("microsoftApproval", "started")
+        assert label.wake_at is None
+        assert "Reason: it declares a class code: pci\\cc_0c03." in label.messages
+
+    def test_a_go_live_date_is_waited_for(self, stage: Stage) -> None:
+        specifications = MANUAL | {"goLiveDate": "2026-12-01T00:00:00Z"}
+        label_id = stage.new_label(stage.new_submission(), specifications=specifications)
+        stage.run(label_id)
+        stage.pass_time(seconds=15)
+        label = stage.wake(label_id)
+        assert label.messages == ["Goes live at 2026-12-01T00:00:00Z."]
+        stage.now = label.wake_at
+        assert stands(stage.wake(label_id)) == ("finalizePublishing", "completed")
+
+    def test_a_go_live_date_that_has_passed_holds_nothing_up(self, stage: Stage) -> None:
+        specifications = MANUAL | {"goLiveDate": "2026-11-01T00:00:00"}
+        published(stage, stage.new_submission(), specifications=specifications)
+
+
+class TestAutomaticDelivery:
+    def approved(self, stage: Stage) -> int:
+        label_id = stage.new_label(stage.new_submission(), specifications=AUTOMATIC)
+        stage.run(label_id)
+        with stage.database.writing() as connection:
+            assert approve(connection, label_id, word(stage))
+        stage.pass_time(seconds=15)
+        stage.wake(label_id)
+        return label_id
+
+    def test_waits_for_a_person_then_reaches_ever_more_machines(self, stage: Stage) -> None:
+        label_id = self.approved(stage)
+        begun = stage.now
+        label = stage.label(label_id)
+        assert stands(label) == ("microsoftApproval", "started")
+        assert label.messages == ["Gradual rollout: 1 %, day 1 of 30"]
+        assert stage.states(label_id) == {WIDGET: "added"}
+        assert label.live_targeting is not None
+        assert label.wake_at == begun + timedelta(days=1)
+        for day, percent in ((4, 1), (8, 10), (14, 100), (30, 100)):
+            stage.now = begun + timedelta(days=day - 1)
+            assert stage.wake(label_id).messages == [f"Gradual rollout: {percent} %, day {day} of 30"]
+        stage.now = begun + timedelta(days=30)
+        label = stage.wake(label_id)
+        assert stands(label) == ("finalizePublishing", "completed")
+        assert label.published_at == begun
+        assert label.rollout["isFinalized"]
+
+    def test_nobody_is_asked_where_the_policy_trusts_the_account(self, stage: Stage) -> None:
+        trust(stage, rollout=[[50, 1], [100, 3]], watchDays=5)
+        label_id = stage.new_label(stage.new_submission(), specifications=AUTOMATIC)
+        assert stage.run(label_id).approval is None
+        stage.pass_time(seconds=15)
+        assert stage.wake(label_id).messages == ["Gradual rollout: 50 %, day 1 of 5"]
+
+    def test_for_test_machines_it_goes_to_all_at_once(self, stage: Stage) -> None:
+        trust(stage)
+        label_id = stage.new_label(stage.new_submission(), specifications=AUTOMATIC, audiences=[TEST_REGISTRY_KEY.id])
+        stage.run(label_id)
+        stage.pass_time(seconds=15)
+        assert stands(stage.wake(label_id)) == ("finalizePublishing", "completed")
+
+    def test_a_rollout_of_one_moment_needs_no_wait(self, stage: Stage) -> None:
+        trust(stage, rollout=[[100, 1]], watchDays=0)
+        label_id = stage.new_label(stage.new_submission(), specifications=AUTOMATIC)
+        stage.run(label_id)
+        stage.pass_time(seconds=15)
+        assert stands(stage.wake(label_id)) == ("finalizePublishing", "completed")
+
+    def test_a_pause_offers_it_to_none_until_it_is_resumed(self, stage: Stage) -> None:
+        label_id = self.approved(stage)
+        begun = stage.now
+        stage.now = begun + timedelta(days=8)
+        with stage.database.writing() as connection:
+            assert ask(connection, label_id, Wish.PAUSE, word(stage, "crashes"))
+            assert not ask(connection, label_id, Wish.PAUSE, word(stage, "crashes"))
+        label = stage.wake(label_id)
+        assert label.messages == ["Gradual rollout: paused, 0 %, day 9 of 30: crashes"]
+        assert label.wake_at is None
+        stage.pass_time(days=100)
+        with stage.database.writing() as connection:
+            assert ask(connection, label_id, Wish.RESUME, word(stage))
+        assert stage.wake(label_id).messages == ["Gradual rollout: 10 %, day 9 of 30"]
+        stage.now = begun + timedelta(days=130)
+        assert stands(stage.wake(label_id)) == ("finalizePublishing", "completed")
+
+    def test_an_operator_ends_the_watch(self, stage: Stage) -> None:
+        label_id = self.approved(stage)
+        with stage.database.writing() as connection:
+            assert ask(connection, label_id, Wish.FINALIZE, word(stage))
+        assert stands(stage.wake(label_id)) == ("finalizePublishing", "completed")
+
+    def test_an_operator_takes_back_what_is_rolled_out(self, stage: Stage) -> None:
+        label_id = self.approved(stage)
+        with stage.database.writing() as connection:
+            assert take_label_back(connection, label_id, word(stage, "it breaks the fan"))
+            assert not take_label_back(connection, label_id, word(stage, "it breaks the fan"))
+        label = stage.wake(label_id)
+        assert stands(label) == ("microsoftApproval", "failed")
+        assert "it breaks the fan" in label.messages[0]
+        assert stage.states(label_id) == {WIDGET: "notSet"}
+        assert label.live_targeting is None
+        assert label.is_cancelled
+
+    def test_an_operator_takes_back_what_everybody_has(self, stage: Stage) -> None:
+        label_id = self.approved(stage)
+        stage.pass_time(days=30)
+        stage.wake(label_id)
+        with stage.database.writing() as connection:
+            assert take_label_back(connection, label_id, word(stage, "it breaks the fan"))
+        label = stage.wake(label_id)
+        assert stands(label) == ("microsoftApproval", "failed")
+        assert label.live_targeting is None
+        assert "it breaks the fan" in stage.error_report(label_id)
+
+    def test_the_owner_cancels_the_whole_label_in_its_rollout(self, stage: Stage) -> None:
+        label_id = self.approved(stage)
+        stage.change(label_id, is_cancelled=True, wake_at=stage.now)
+        label = stage.wake(label_id)
+        assert stands(label) == ("microsoftApproval", "failed")
+        assert label.messages == ["ERROR label.cancelled: the label was cancelled."]
+        assert stage.states(label_id) == {WIDGET: "notSet"}
+        assert label.live_targeting is None
+
+
+class TestApproval:
+    def test_a_rejection_fails_the_run_and_says_why(self, stage: Stage) -> None:
+        label_id = stage.new_label(stage.new_submission(), specifications=AUTOMATIC, chids=[CHID])
+        stage.run(label_id)
+        with stage.database.writing() as connection:
+            assert reject(connection, label_id, word(stage, "too broad"))
+        label = stage.wake(label_id)
+        assert stands(label) == ("microsoftApproval", "failed")
+        assert label.messages == ["ERROR approval.rejected: too broad"]
+        assert "ERROR approval.rejected: too broad" in stage.error_report(label_id)
+        assert stage.states(label_id) == {WIDGET: "notSet"}
+
+    def test_what_was_live_before_a_rejected_change_stays_so(self, stage: Stage) -> None:
+        submission_id = stage.new_submission([Inf([WIDGET, GADGET])])
+        rows = [{"bundle_id": "bundle", "inf_id": "widget.inf", "os_code": X64, "hardware_id": WIDGET}]
+        label_id = published(stage, submission_id, rows=rows, specifications=AUTOMATIC, chids=[CHID])
+        before = stage.label(label_id)
+        stage.restart(label_id, targeting={"restrictedToAudiences": ["x"]})
+        with stage.database.writing() as connection:
+            for table in (label_hardware_ids, label_chids):
+                connection.execute(table.update().where(table.c.label_id == label_id).values(state="pendingRemove"))
+            added = [row | {"hardware_id": GADGET} for row in rows]
+            stage.add_rows(connection, label_id, submission_id, added, run=2)
+        label = stage.run(label_id)
+        assert label.live_targeting == before.live_targeting
+        with stage.database.writing() as connection:
+            assert reject(connection, label_id, word(stage, "no"))
+        label = stage.wake(label_id)
+        assert label.state == "failed"
+        assert stage.states(label_id) == {WIDGET: "added", CHID: "added", GADGET: "notSet"}
+        assert label.live_targeting == before.live_targeting == label.targeting
+
+    def test_an_approval_that_comes_before_the_label_is_there_is_kept(self, stage: Stage) -> None:
+        submission_id = stage.new_submission(state="started", current_step="signing")
+        label_id = stage.new_label(submission_id, specifications=AUTOMATIC)
+        assert stage.run(label_id).current_step == "publishJobValidation"
+        with stage.database.writing() as connection:
+            assert approve(connection, label_id, word(stage))
+            connection.execute(submissions.update().values(state="completed"))
+        stage.wake(label_id)
+        stage.pass_time(seconds=15)
+        assert stage.wake(label_id).messages == ["Gradual rollout: 1 %, day 1 of 30"]
+
+
+class TestRemoval:
+    def test_takes_effect_without_approval_and_the_last_one_ends_the_label(self, stage: Stage) -> None:
+        submission_id = stage.new_submission([Inf([WIDGET, GADGET])])
+        label_id = published(stage, submission_id, specifications=AUTOMATIC, chids=[CHID])
+        for gone, is_live in ((WIDGET, True), (GADGET, False)):
+            stage.restart(label_id)
+            ids = label_hardware_ids
+            with stage.database.writing() as connection:
+                connection.execute(ids.update().where(ids.c.hardware_id == gone).values(state="pendingRemove"))
+            label = stage.run(label_id)
+            assert label.approval is None
+            stage.pass_time(seconds=15)
+            label = stage.wake(label_id)
+            assert stands(label) == ("finalizePublishing", "completed")
+            assert stage.states(label_id)[gone] == "notSet"
+            assert (label.live_targeting is not None) is is_live
+
+    def test_of_the_last_chid_reaches_every_machine_and_needs_approval(self, stage: Stage) -> None:
+        label_id = published(stage, stage.new_submission(), specifications=AUTOMATIC, chids=[CHID])
+        stage.restart(label_id)
+        with stage.database.writing() as connection:
+            connection.execute(label_chids.update().values(state="pendingRemove"))
+        label = stage.run(label_id)
+        assert label.approval["reasons"] == ["it is delivered automatically"]
+        with stage.database.writing() as connection:
+            assert approve(connection, label_id, word(stage))
+        stage.pass_time(seconds=15)
+        assert stands(stage.wake(label_id)) == ("finalizePublishing", "completed")
+        assert stage.states(label_id) == {WIDGET: "added"}
+
+    def test_of_an_audience_needs_approval(self, stage: Stage) -> None:
+        label_id = published(stage, stage.new_submission(), specifications=AUTOMATIC, audiences=["x"])
+        stage.restart(label_id, targeting={"restrictedToAudiences": []})
+        label = stage.run(label_id)
+        assert label.approval["reasons"] == ["it is delivered automatically"]
+        assert label.live_targeting == {"restrictedToAudiences": ["x"]}
+
+
+class TestSubmission:
+    def test_a_label_made_early_waits_for_it(self, stage: Stage) -> None:
+        submission_id = stage.new_submission(state="started", current_step="signing")
+        label_id = stage.new_label(submission_id)
+        label = stage.run(label_id)
+        assert stands(label) == ("publishJobValidation", "started")
+        assert label.wake_at is None
+        assert label.messages == [f"Waits for submission {submission_id} to complete."]
+
+    def test_that_fails_fails_its_waiting_labels(self, stage: Stage) -> None:
+        submission_id = stage.new_submission(state="started", current_step="signing")
+        label_id = stage.new_label(submission_id)
+        other = stage.new_label(stage.new_submission(state="started", current_step="signing"))
+        stage.run(label_id)
+        stage.run(other)
+        SubmissionWorkflow(stage.database, stage.resources).give_up(submission_id, "signing")
+        label = stage.wake(label_id)
+        assert stands(label) == ("publishJobValidation", "failed")
+        assert f"submission {submission_id} failed" in label.messages[0]
+        assert stage.label(other).wake_at is None
+
+    def test_without_a_signed_package_is_not_published(self, stage: Stage) -> None:
+        submission_id = stage.new_submission()
+        with stage.database.writing() as connection:
+            connection.exec_driver_sql("DELETE FROM downloads")
+        label = stage.run(stage.new_label(submission_id))
+        assert stands(label) == ("updateGeneration", "failed")
+        assert "label.no-package" in label.messages[0]
+
+
+class TestSteps:
+    def test_a_step_that_was_tried_often_enough_fails_the_label_with_a_report(self, stage: Stage) -> None:
+        label_id = stage.new_label(stage.new_submission())
+        stage.workflow.give_up(label_id, "preProcessShippingLabel")
+        label = stage.label(label_id)
+        assert stands(label) == ("preProcessShippingLabel", "failed")
+        assert "the operator finds the reason" in label.messages[0]
+        assert label.messages[0] in stage.error_report(label_id)
+        assert stage.states(label_id) == {WIDGET: "notSet"}
+        assert stage.workflow.run_step(label_id, "preProcessShippingLabel") == Outcome.STOP
+
+    def test_a_step_that_is_given_up_after_it_passed_harms_nothing(self, stage: Stage) -> None:
+        label_id = stage.new_label(stage.new_submission())
+        stage.run(label_id)
+        stage.workflow.give_up(label_id, "preProcessShippingLabel")
+        assert stands(stage.label(label_id)) == ("microsoftApproval", "started")
+
+    @pytest.mark.parametrize("step", [microsoft_approval, publishing])
+    def test_a_step_that_dies_in_the_middle_leaves_nothing_and_is_run_again(
+        self, stage: Stage, monkeypatch: pytest.MonkeyPatch, step: Any
+    ) -> None:
+        trust(stage)
+        label_id = stage.new_label(stage.new_submission(), specifications=AUTOMATIC, chids=[CHID])
+        if step is publishing:
+            label_id = stage.new_label(stage.new_submission(), chids=[CHID])
+        stage.run(label_id)
+        stage.pass_time(seconds=15)
+        real = step.go_live
+
+        def dies(*arguments: Any) -> None:
+            real(*arguments)
+            raise ConnectionError("the database went away")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(step, "go_live", dies)
+            with pytest.raises(ConnectionError):
+                stage.wake(label_id)
+        label = stage.label(label_id)
+        assert label.live_targeting is None
+        assert stage.states(label_id) == {WIDGET: "pendingAdd", CHID: "pendingAdd"}
+        label = stage.run(label_id)
+        assert label.live_targeting is not None
+        assert stage.states(label_id) == {WIDGET: "added", CHID: "added"}
+
+    def test_a_workflow_that_was_killed_between_steps_goes_on_where_it_was(self, stage: Stage) -> None:
+        label_id = stage.new_label(stage.new_submission())
+        for step in STEPS:
+            if stage.label(label_id).current_step != "updateGeneration":
+                stage.workflow.run_step(label_id, step)
+        assert stands(stage.label(label_id)) == ("updateGeneration", "started")
+        assert stands(stage.run(label_id)) == ("microsoftApproval", "started")
+
+    def test_a_label_that_is_gone_ends_its_workflow(self, stage: Stage) -> None:
+        assert stage.workflow.run_step(7, "preProcessShippingLabel") == Outcome.STOP
+
+    def test_more_messages_than_are_shown_stand_in_the_report(
+        self, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        label_id = stage.new_label(stage.new_submission())
+        many = [f"ERROR label.x: {number}" for number in range(150)]
+        monkeypatch.setitem(STEPS, "preProcessShippingLabel", lambda *_: Failed(many))  # type: ignore[arg-type]
+        label = stage.run(label_id)
+        assert len(label.messages) == 101
+        assert label.messages[-1] == "... and 50 more, which the error report lists"
+        assert many[-1] in stage.error_report(label_id)
+
+    def test_each_run_has_a_report_of_its_own(self, stage: Stage) -> None:
+        label_id = stage.new_label(stage.new_submission())
+        stage.workflow.give_up(label_id, "preProcessShippingLabel")
+        first = stage.label(label_id).error_report
+        stage.restart(label_id)
+        stage.workflow.give_up(label_id, "preProcessShippingLabel")
+        assert stage.label(label_id).error_report != first
+
+
+def test_a_label_that_shares_goes_its_own_course(stage: Stage) -> None:
+    label_id = stage.new_label(stage.new_submission(), destination="anotherPartner", specifications={})
     label = stage.run(label_id)
-    assert (label.current_step, label.state) == ("finalizePublishing", "completed")
-    assert set(stage.states(label_id).values()) == {"added"}
-    assert label.live_targeting == {"restrictedToAudiences": []}
-    assert label.published_at == stage.now
-
-
-def test_a_step_that_was_tried_often_enough_fails_the_label_with_a_report(stage: Stage) -> None:
-    label_id = stage.new_label(stage.new_submission())
-    stage.workflow.give_up(label_id, "preProcessShippingLabel")
-    label = stage.label(label_id)
-    assert (label.current_step, label.state) == ("preProcessShippingLabel", "failed")
-    assert "the operator finds the reason" in label.messages[0]
-    assert label.messages[0] in stage.error_report(label_id)
-    assert set(stage.states(label_id).values()) == {"notSet"}
-    assert label.live_targeting is None
+    assert stands(label) == ("finalizeSharing", "completed")
+    with stage.database.reading() as connection:
+        assert connection.execute(sa.select(sa.func.count()).select_from(shipping_labels)).scalar_one() == 1

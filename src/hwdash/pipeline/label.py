@@ -10,17 +10,24 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from hwdash.pipeline import (
+    finalize_pre_processing,
+    microsoft_approval,
+    pre_process_shipping_label,
+    publish_job_validation,
+    publishing,
+    update_generation,
+)
 from hwdash.pipeline.engine import Course, Outcome
 from hwdash.pipeline.label_work import Failed, LabelStepResult, LabelSteps, Moved, Wait
 from hwdash.pipeline.report import publish_label_error_report
 from hwdash.pipeline.work import MESSAGES_SHOWN, Resources
 from hwdash.storage.database import Database
 from hwdash.storage.label_progress import (
-    change_label,
     claim_label_step,
     expire,
-    go_live,
     is_label_unfinished,
+    move_label,
     take_back,
 )
 from hwdash.vocabulary import SHARING_STEPS, WINDOWS_UPDATE_STEPS, LabelDestination, LabelStep, WorkflowState
@@ -44,24 +51,21 @@ def course_of(destination: str) -> Course:
     return SHARING if destination == LabelDestination.ANOTHER_PARTNER else WINDOWS_UPDATE
 
 
-def _pass(_connection: sa.Connection, _row: sa.Row[Any], _now: datetime) -> LabelStepResult:
+def _close(_connection: sa.Connection, _row: sa.Row[Any], _now: datetime) -> LabelStepResult:
+    """The last step of a course: all is done, and clients see that it is."""
     return Moved()
 
 
-def _publish(connection: sa.Connection, row: sa.Row[Any], now: datetime) -> LabelStepResult:
-    return Moved(go_live(connection, row, now))
-
-
 STEPS: LabelSteps = {
-    LabelStep.PRE_PROCESS_SHIPPING_LABEL: _pass,
-    LabelStep.FINALIZE_PRE_PROCESSING: _pass,
-    LabelStep.PUBLISH_JOB_VALIDATION: _pass,
-    LabelStep.UPDATE_GENERATION: _pass,
-    LabelStep.MICROSOFT_APPROVAL: _pass,
-    LabelStep.PUBLISHING: _publish,
-    LabelStep.FINALIZE_PUBLISHING: _pass,
-    LabelStep.PROCESS_SHARING: _publish,
-    LabelStep.FINALIZE_SHARING: _pass,
+    LabelStep.PRE_PROCESS_SHIPPING_LABEL: pre_process_shipping_label.run,
+    LabelStep.FINALIZE_PRE_PROCESSING: finalize_pre_processing.run,
+    LabelStep.PUBLISH_JOB_VALIDATION: publish_job_validation.run,
+    LabelStep.UPDATE_GENERATION: update_generation.run,
+    LabelStep.MICROSOFT_APPROVAL: microsoft_approval.run,
+    LabelStep.PUBLISHING: publishing.run,
+    LabelStep.FINALIZE_PUBLISHING: _close,
+    LabelStep.PROCESS_SHARING: publishing.run,
+    LabelStep.FINALIZE_SHARING: _close,
 }
 
 
@@ -99,23 +103,21 @@ class LabelWorkflow:
                 following = steps[steps.index(row.current_step) + 1 :][:1]
                 moved = {"current_step": following[0]} if following else {"state": WorkflowState.COMPLETED}
                 told = {"messages": [], "step_since": now, "updated_at": now}
-                change_label(connection, row.id, {**told, **changes, **moved})
+                move_label(connection, row.id, {**told, **changes, **moved})
                 return Outcome.NEXT if following else Outcome.STOP
             case Wait(until, messages, changes):
-                change_label(connection, row.id, {**changes, "wake_at": until, "messages": list(messages)})
+                move_label(connection, row.id, {**changes, "wake_at": until, "messages": list(messages)})
                 return Outcome.STOP
-            case Failed(messages, is_whole_label):
-                change_label(connection, row.id, self._failure(connection, row, messages, is_whole_label, now))
+            case Failed():
+                move_label(connection, row.id, self._failure(connection, row, result, now))
                 return Outcome.STOP
 
-    def _failure(
-        self, connection: sa.Connection, row: sa.Row[Any], messages: list[str], is_whole_label: bool, now: datetime
-    ) -> dict[str, Any]:
-        report = publish_label_error_report(self._resources.blobs, row, messages, now)
-        shown = messages[:MESSAGES_SHOWN]
-        if len(messages) > MESSAGES_SHOWN:
-            shown.append(f"... and {len(messages) - MESSAGES_SHOWN} more, which the error report lists")
-        targeting = expire(connection, row) if is_whole_label else take_back(connection, row)
+    def _failure(self, connection: sa.Connection, row: sa.Row[Any], failed: Failed, now: datetime) -> dict[str, Any]:
+        report = publish_label_error_report(self._resources.blobs, row, failed.report or failed.messages, now)
+        shown = failed.messages[:MESSAGES_SHOWN]
+        if len(failed.messages) > MESSAGES_SHOWN:
+            shown.append(f"... and {len(failed.messages) - MESSAGES_SHOWN} more, which the error report lists")
+        targeting = expire(connection, row) if failed.is_whole_label else take_back(connection, row)
         return {
             "state": WorkflowState.FAILED,
             "messages": shown,

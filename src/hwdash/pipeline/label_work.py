@@ -35,6 +35,8 @@ class Failed:
     """The run is refused, for good."""
 
     messages: list[str]
+    report: list[str] | None = None
+    """The same for the error report, at full length."""
     is_whole_label: bool = False
     """It ends the entire label, and not only this run: nothing of it is offered any more."""
 

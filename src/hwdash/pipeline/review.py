@@ -44,7 +44,7 @@ def waiting(connection: sa.Connection) -> Sequence[sa.Row[Any]]:
 
 def approve(connection: sa.Connection, queue: WorkflowQueue, submission_id: int, decision: Decision) -> bool:
     """Let it go on to signing; False when it was approved before. Raises NotInReview and ReasonRefused."""
-    _check(decision.reason)
+    check_reason(decision.reason)
     row = _claim(connection, submission_id, APPROVED)
     if row is None:
         return False
@@ -61,7 +61,7 @@ def reject(connection: sa.Connection, blobs: BlobStore, submission_id: int, deci
     """
     if not decision.reason.strip():
         raise ReasonRefused("a rejection needs a reason: the vendor reads it among the submission's messages")
-    _check(decision.reason)
+    check_reason(decision.reason)
     row = _claim(connection, submission_id, REJECTED)
     if row is None:
         return False
@@ -75,7 +75,8 @@ def reject(connection: sa.Connection, blobs: BlobStore, submission_id: int, deci
     return True
 
 
-def _check(reason: str) -> None:
+def check_reason(reason: str) -> None:
+    """Raises ReasonRefused."""
     if len(reason) > LONGEST_REASON or not reason.isprintable():
         raise ReasonRefused(f"the reason must be one line of at most {LONGEST_REASON} printable characters")
 

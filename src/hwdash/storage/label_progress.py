@@ -15,6 +15,17 @@ AT_ONCE = datetime(1970, 1, 1, tzinfo=UTC)
 WAKES_A_ROUND = 100
 
 _UNFINISHED = (WorkflowState.NOT_STARTED, WorkflowState.STARTED)
+_ANY_LABEL = (
+    sa.select(
+        shipping_labels,
+        shipping_labels.c.state.in_(_UNFINISHED).label("is_unfinished"),
+        products.c.name.label("product_name"),
+        accounts.c.name.label("account_name"),
+        accounts.c.policy,
+    )
+    .join(products, products.c.id == shipping_labels.c.product_id)
+    .join(accounts, accounts.c.id == shipping_labels.c.account_id)
+)
 _LIVE = (DistributionState.ADDED, DistributionState.PENDING_REMOVE)
 
 
@@ -52,9 +63,40 @@ def claim_label_step(connection: sa.Connection, label_id: int, step: str) -> sa.
     ).one()
 
 
-def change_label(connection: sa.Connection, label_id: int, changes: Mapping[str, Any]) -> None:
+def move_label(connection: sa.Connection, label_id: int, changes: Mapping[str, Any]) -> None:
     """Change columns of a label whose step is claimed."""
     connection.execute(shipping_labels.update().where(shipping_labels.c.id == label_id).values(**changes))
+
+
+def lock_label(connection: sa.Connection, label_id: int) -> sa.Row[Any] | None:
+    """Keep its workflow from moving the label until this transaction ends. Returns its row with ``is_unfinished`` and
+    its account's ``policy``; None when there is none.
+    """
+    connection.execute(
+        shipping_labels.update().where(shipping_labels.c.id == label_id).values(wakes=shipping_labels.c.wakes)
+    )
+    query = _ANY_LABEL.where(shipping_labels.c.id == label_id)
+    return connection.execute(query).one_or_none()
+
+
+def find_any_label(connection: sa.Connection, label_id: int) -> sa.Row[Any] | None:
+    """The label of any account, as ``lock_label`` returns it."""
+    return connection.execute(_ANY_LABEL.where(shipping_labels.c.id == label_id)).one_or_none()
+
+
+def labels_with_approval(connection: sa.Connection) -> Sequence[sa.Row[Any]]:
+    """The unfinished labels whose approval was asked for, oldest first, as ``lock_label`` returns them."""
+    return _unfinished_with(connection, shipping_labels.c.approval)
+
+
+def labels_with_rollout(connection: sa.Connection) -> Sequence[sa.Row[Any]]:
+    """The unfinished labels with a gradual rollout, oldest first, as ``lock_label`` returns them."""
+    return _unfinished_with(connection, shipping_labels.c.rollout)
+
+
+def _unfinished_with(connection: sa.Connection, column: sa.Column[Any]) -> Sequence[sa.Row[Any]]:
+    query = _ANY_LABEL.where(shipping_labels.c.state.in_(_UNFINISHED), column.is_not(None))
+    return connection.execute(query.order_by(shipping_labels.c.step_since, shipping_labels.c.id)).all()
 
 
 def is_label_unfinished(connection: sa.Connection, label_id: int) -> bool:

@@ -35,6 +35,7 @@ driver_rows = sa.Table(
     sa.Column("feature_score", sa.Integer),
     # 0: a hardware id of the models line, 1 and on: its place among the line's compatible ids.
     sa.Column("position", sa.Integer, nullable=False),
+    sa.Index("ix_driver_rows_hardware_id", "hardware_id"),
 )
 
 shipping_labels = sa.Table(
@@ -69,7 +70,7 @@ shipping_labels = sa.Table(
     sa.Column("step_since", UtcDateTime, nullable=False),
     sa.Column("wake_at", UtcDateTime),
     # {"requestId", "reasons", "decision", "by", "reason", "when"} of this run, what there is of it
-    # (pipeline/approval.py); null: nobody has to approve.
+    # (pipeline/approval.py); null: nobody has to approve. Beside it "cancelled", the operator's word that ends a label.
     sa.Column("approval", sa.JSON(none_as_null=True)),
     # {"phases", "watchDays", "startedAt", "pausedAt", "pausedSeconds", "isFinalized"} of the last run that was rolled
     # out gradually (domain/rollout.py), and beside it "wish": what an operator asks for and the workflow has yet to do.

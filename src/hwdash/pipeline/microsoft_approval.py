@@ -1,0 +1,91 @@
+"""microsoftApproval: a person's word where one is needed, then the go-live date, then the gradual rollout.
+
+Every label is seen here for a while, because there are clients that wait for this step and for no later one. All the
+time it can be cancelled and not be changed (contract/api.md 4.15 and 6.3, contract/dashboard.md 94 and 128 to 134).
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from hwdash.domain.policy import Policy
+from hwdash.domain.rollout import Rollout
+from hwdash.pipeline.finalize_pre_processing import is_automatic, is_for_test_machines
+from hwdash.pipeline.label_work import Failed, LabelStepResult, Moved, Wait
+from hwdash.pipeline.review import REJECTED
+from hwdash.pipeline.rollout_wishes import fulfilled
+from hwdash.storage.label_progress import go_live, hardware_ids_in
+from hwdash.vocabulary import DistributionState
+
+VISIBLE_FOR = timedelta(seconds=15)
+"""Clients look every five seconds (contract/api.md 6.3)."""
+
+
+def run(connection: sa.Connection, label: sa.Row[Any], now: datetime) -> LabelStepResult:
+    """See what ends the wait, or how far the rollout is."""
+    if label.is_cancelled:
+        return _cancelled(label)
+    if label.rollout is not None:
+        return _roll_out(fulfilled(label.rollout, now), now, {})
+    return _still_waits(label, now) or _begin(connection, label, now)
+
+
+def _still_waits(label: sa.Row[Any], now: datetime) -> LabelStepResult | None:
+    approval = label.approval or {"decision": "not needed"}
+    decision = approval.get("decision")
+    if decision == REJECTED:
+        return Failed([f"ERROR approval.rejected: {approval['reason']}"])
+    told = () if decision else _waits_for_approval(approval)
+    seen_at = label.step_since + VISIBLE_FOR
+    if now < seen_at or decision is None:
+        return Wait(seen_at if now < seen_at else None, told)
+    go_live_at = go_live_date(label)
+    if go_live_at is not None and now < go_live_at:
+        return Wait(go_live_at, (f"Goes live at {go_live_at:%FT%TZ}.",))
+    return None
+
+
+def _begin(connection: sa.Connection, label: sa.Row[Any], now: datetime) -> LabelStepResult:
+    # Only what this run adds is rolled out: what was offered before stays offered to all.
+    is_gradual = (
+        is_automatic(label)
+        and not is_for_test_machines(label)
+        and bool(hardware_ids_in(connection, label.id, DistributionState.PENDING_ADD))
+    )
+    if not is_gradual:
+        return Moved()
+    policy = Policy.of(label.policy)
+    return _roll_out(Rollout(policy.rollout, policy.watch_days, now), now, go_live(connection, label, now))
+
+
+def go_live_date(label: sa.Row[Any]) -> datetime | None:
+    """The earliest time at which the label may be offered; in UTC where it says no zone."""
+    text = label.specifications.get("goLiveDate")
+    if not text:
+        return None
+    date = datetime.fromisoformat(text)
+    return (date if date.tzinfo else date.replace(tzinfo=UTC)).astimezone(UTC)
+
+
+def _roll_out(rollout: Rollout, now: datetime, changes: dict[str, Any]) -> LabelStepResult:
+    if rollout.is_over_at(now):
+        return Moved({**changes, "rollout": rollout.finalize(now).to_json()})
+    return Wait(rollout.next_change_at(now), (rollout.message_at(now),), {**changes, "rollout": rollout.to_json()})
+
+
+def _cancelled(label: sa.Row[Any]) -> LabelStepResult:
+    """The entire label ends, not only its last run: it cannot be changed any more, so nothing of it may stay live."""
+    by_operator = (label.approval or {}).get("cancelled")
+    if by_operator:
+        said = f"ERROR label.cancelled: the operator ended the distribution of this driver: {by_operator['reason']}"
+    else:
+        said = "ERROR label.cancelled: the label was cancelled."
+    return Failed([said], is_whole_label=True)
+
+
+def _waits_for_approval(approval: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        f"Waits for approval, promotion request {approval['requestId']}.",
+        *(f"Reason: {each}." for each in approval["reasons"]),
+    )
