@@ -1,9 +1,6 @@
 """The main path over a real PostgreSQL, by configuration alone."""
 
-import os
-import shutil
 import subprocess
-import tempfile
 import uuid
 import zipfile
 from collections.abc import Iterator
@@ -16,6 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from hwdash.storage.tables import submissions
+from postgresql_cluster import cluster
 from service import (
     API,
     ApiClient,
@@ -32,35 +30,9 @@ from service import (
 
 @pytest.fixture(scope="module")
 def postgresql() -> Iterator[str]:
-    """A PostgreSQL cluster of its own on a Unix socket; the SQLAlchemy URL of an empty database."""
-    # The service refuses to run as root, and the folders of pytest are root's alone.
-    folder = Path(tempfile.mkdtemp(prefix="hwdash-pg-"))
-    if os.geteuid() == 0:
-        shutil.chown(folder, "postgres", "postgres")
-    try:
-        data = folder / "data"
-        _postgres(
-            "initdb", "--pgdata", data, "--auth", "trust", "--username", "hwdash", "--encoding", "UTF8", "--no-sync"
-        )
-        settings = f"-c listen_addresses= -c unix_socket_directories={folder} -c fsync=off"
-        log = folder / "log"
-        _postgres("pg_ctl", "--pgdata", data, "--log", log, "--options", settings, "--wait", "start")
-        try:
-            _postgres("createdb", "--host", folder, "--username", "hwdash", "hwdash")
-            yield f"postgresql+psycopg://hwdash@/hwdash?host={folder}"
-        finally:
-            _postgres("pg_ctl", "--pgdata", data, "--mode", "immediate", "--wait", "stop")
-    finally:
-        shutil.rmtree(folder)
-
-
-def _postgres(program: str, *arguments: object) -> None:
-    """Run a program of PostgreSQL's, as the user postgres when we are root."""
-    newest = max(Path("/usr/lib/postgresql").iterdir(), key=lambda version: int(version.name))
-    user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-    command = [*user, str(newest / "bin" / program), *map(str, arguments)]
-    # Not captured: the server inherits what pg_ctl has open, and a pipe would never end.
-    subprocess.run(command, check=True, cwd="/", stdout=subprocess.DEVNULL, timeout=60)
+    """The SQLAlchemy URL of an empty database."""
+    with cluster() as running:
+        yield running.url
 
 
 @pytest.fixture(scope="module")

@@ -7,15 +7,17 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
+from hwdash.storage.compiled import Compiled
 from hwdash.storage.tables import create_requests
 
-# Built once: to build a statement anew costs more than to run it.
-_FIND = sa.select(create_requests.c.object_id).where(
-    create_requests.c.caller_id == sa.bindparam("caller_id"),
-    create_requests.c.request_id == sa.bindparam("request_id"),
-    create_requests.c.fingerprint == sa.bindparam("fingerprint"),
+_FIND = Compiled(
+    sa.select(create_requests.c.object_id).where(
+        create_requests.c.caller_id == sa.bindparam("caller_id"),
+        create_requests.c.request_id == sa.bindparam("request_id"),
+        create_requests.c.fingerprint == sa.bindparam("fingerprint"),
+    )
 )
-_REMEMBER = create_requests.insert()
+_REMEMBER = Compiled(create_requests.insert())
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,7 @@ class CreateKey:
 def find_created(connection: sa.Connection, caller_id: str, key: CreateKey) -> int | None:
     """The id of the object that this create made before, None when it is new."""
     parameters = {"caller_id": caller_id, "request_id": key.request_id, "fingerprint": key.fingerprint}
-    return connection.execute(_FIND, parameters).scalar_one_or_none()
+    return _FIND.execute(connection, parameters).scalar_one_or_none()
 
 
 def remember_created(connection: sa.Connection, caller_id: str, key: CreateKey, object_id: int, now: datetime) -> None:
@@ -41,4 +43,4 @@ def remember_created(connection: sa.Connection, caller_id: str, key: CreateKey, 
         "object_id": object_id,
         "created_at": now,
     }
-    connection.execute(_REMEMBER, values)
+    _REMEMBER.execute(connection, values)

@@ -6,9 +6,13 @@ drivers, and one code path for requests, workflow steps and the command line (fa
 SQLite runs in WAL mode with one writer: writing transactions begin IMMEDIATE, so that two of them queue instead of
 failing half-way. Writes that wait while another is under way are committed together, each in a savepoint of its own:
 the disk is synced once for all of them (docs/adr/0017).
+
+With PostgreSQL the threads that write for requests and that read by key keep a connection each, and do not ask it
+before each use whether it still stands. What is lost with it before its commit was sent is done once more.
 """
 
 import asyncio
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -51,22 +55,27 @@ class Database:
         self.is_sqlite = sa.make_url(url).get_backend_name() == "sqlite"
         self.engine = self._engine("BEGIN IMMEDIATE")
         self._reading_engine = self._engine("BEGIN") if self.is_sqlite else self.engine
-        self._point_engine = self._engine("", busy_timeout=POINT_BUSY_TIMEOUT_MS)
+        self._point_engine = self._engine("", busy_timeout=POINT_BUSY_TIMEOUT_MS, is_kept=True)
+        self._writing_engine = self.engine if self.is_sqlite else self._engine("BEGIN", is_kept=True)
         self._point_connection: sa.Connection | None = None
         self._readers = ThreadPoolExecutor(threads, thread_name_prefix="database-read")
         # Of more threads that do nothing but Python's work between short waits, each waits for the others: measured.
         self._point_readers = ThreadPoolExecutor(POINT_THREADS, thread_name_prefix="database-point")
         self._writers = ThreadPoolExecutor(1 if self.is_sqlite else threads, thread_name_prefix="database-write")
         self._waiting: SimpleQueue[Write] = SimpleQueue()
+        self._of_thread = threading.local()
+        self._kept: list[sa.Connection] = []
 
-    def _engine(self, begin: str, *, busy_timeout: int = BUSY_TIMEOUT_MS) -> sa.Engine:
-        """An engine whose transactions begin so; without ``begin`` each statement stands for itself."""
+    def _engine(self, begin: str, *, busy_timeout: int = BUSY_TIMEOUT_MS, is_kept: bool = False) -> sa.Engine:
+        """An engine whose transactions begin so; without ``begin`` each statement stands for itself.
+
+        ``is_kept``: with PostgreSQL each thread keeps its connection (_kept_connection).
+        """
         if not self.is_sqlite:
-            # What nobody began needs no ending when the connection goes back.
-            autocommit: dict[str, Any] = (
-                {} if begin else {"isolation_level": "AUTOCOMMIT", "pool_reset_on_return": None}
-            )
-            return sa.create_engine(self.url, pool_pre_ping=bool(begin), hide_parameters=True, **autocommit)
+            options: dict[str, Any] = {"poolclass": sa.NullPool} if is_kept else {"pool_pre_ping": True}
+            if not begin:
+                options["isolation_level"] = "AUTOCOMMIT"
+            return sa.create_engine(self.url, hide_parameters=True, **options)
         engine = sa.create_engine(self.url, connect_args={"check_same_thread": False}, hide_parameters=True)
 
         @sa.event.listens_for(engine, "connect")
@@ -141,7 +150,7 @@ class Database:
         Each of its statements sees a state of its own: what must be of one moment is read by one statement. With SQLite
         it runs at once, on the event loop: such a read takes less time than the way to a thread and back. Where it
         would have to wait for a lock, a thread does. With PostgreSQL it runs in a thread, without the round trips that
-        begin and end a transaction.
+        begin and end a transaction, and a second time when the connection is lost.
         """
         if self.is_sqlite:
             if self._point_connection is None:
@@ -152,25 +161,17 @@ class Database:
                 return await self.read(function, *args, **kwargs)
 
         def run() -> R:
-            with self._point_engine.connect() as connection:
+            with self._kept_connection(self._point_engine) as connection:
                 return function(connection, *args, **kwargs)
 
-        def run_again_on_a_fresh_connection() -> R:
-            try:
-                return run()
-            except DBAPIError as error:
-                # No ping before each use tells that the server has been away; this does.
-                if not error.connection_invalidated:
-                    raise
-                return run()
-
-        return await asyncio.get_running_loop().run_in_executor(self._point_readers, run_again_on_a_fresh_connection)
+        return await asyncio.get_running_loop().run_in_executor(self._point_readers, _again_if_lost, run)
 
     async def write(self, function: Callable[Concatenate[sa.Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run ``function(connection, ...)`` in a writing transaction, off the event loop.
 
         With SQLite in a savepoint of a transaction that it may share with others: an exception undoes its own writes
-        and no other's. The result comes when all is on the disk.
+        and no other's. With PostgreSQL a second time when the connection is lost before the commit: it must have no
+        effect but on the database. The result comes when all is on the disk.
         """
 
         def run(connection: sa.Connection) -> R:
@@ -182,11 +183,32 @@ class Database:
             self._writers.submit(self._write_waiting)
             return await asyncio.wrap_future(done)
 
+        def run_uncommitted() -> tuple[sa.RootTransaction, R]:
+            with self._kept_connection(self._writing_engine) as connection:
+                return connection.begin(), run(connection)
+
         def write() -> R:
-            with self.writing() as connection:
-                return run(connection)
+            transaction, result = _again_if_lost(run_uncommitted)
+            # Not again: when the connection is lost here, nobody knows whether it was done.
+            with self._kept_connection(self._writing_engine):
+                transaction.commit()
+            return result
 
         return await asyncio.get_running_loop().run_in_executor(self._writers, write)
+
+    @contextmanager
+    def _kept_connection(self, engine: sa.Engine) -> Iterator[sa.Connection]:
+        """The connection that this thread keeps: no round trip asks whether it still stands."""
+        connection: sa.Connection | None = getattr(self._of_thread, "connection", None)
+        if connection is None:
+            connection = self._of_thread.connection = engine.connect()
+            self._kept.append(connection)
+        try:
+            yield connection
+        except BaseException:
+            # After this a lost connection is made anew at its next use.
+            connection.rollback()
+            raise
 
     def _write_waiting(self) -> None:
         """Do what waits in one transaction."""
@@ -219,11 +241,23 @@ class Database:
         self._readers.shutdown()
         self._point_readers.shutdown()
         self._writers.shutdown()
+        for connection in self._kept:
+            connection.close()
         if self._point_connection is not None:
             self._point_connection.close()
         self._point_engine.dispose()
         self.engine.dispose()
         self._reading_engine.dispose()
+
+
+def _again_if_lost(run: Callable[[], R]) -> R:
+    """Run it, and once more when the server has closed the connection in the meantime."""
+    try:
+        return run()
+    except DBAPIError as error:
+        if not error.connection_invalidated:
+            raise
+        return run()
 
 
 def _add_missing_columns(connection: sa.Connection) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from hwdash.domain.access import Principal
+from hwdash.storage.compiled import Compiled
 from hwdash.storage.tables import accounts, agreements, applications, signed_agreements, users
 
 
@@ -22,15 +23,15 @@ def _not_signed(account_id: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
     return ~signed.correlate(accounts, agreements).exists()
 
 
-def _statement(table: sa.Table, key: sa.ColumnElement[str]) -> sa.Select[Any]:
-    return (
+def _statement(table: sa.Table, key: sa.ColumnElement[str]) -> Compiled:
+    return Compiled(
         sa.select(table.c.account_id, table.c.is_disabled, table.c.roles, accounts.c.status, _unsigned_count())
         .join(accounts, accounts.c.id == table.c.account_id)
         .where(key == sa.bindparam("identity"), accounts.c.tenant_id == sa.bindparam("tenant_id"))
     )
 
 
-# Built once: they are part of every request.
+# They are part of every request.
 _APPLICATION = _statement(applications, applications.c.client_id)
 _USER = _statement(users, users.c.id)
 
@@ -38,7 +39,7 @@ _USER = _statement(users, users.c.id)
 def find_principal(connection: sa.Connection, identity: str, tenant_id: str) -> Principal | None:
     """The application of this client id, or else the user of this id, in that tenant."""
     for statement in (_APPLICATION, _USER):
-        row = connection.execute(statement, {"identity": identity, "tenant_id": tenant_id}).one_or_none()
+        row = statement.execute(connection, {"identity": identity, "tenant_id": tenant_id}).one_or_none()
         if row is not None:
             return Principal(
                 id=identity,

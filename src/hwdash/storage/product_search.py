@@ -1,11 +1,14 @@
 """Which products a filter of the list finds."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
+from typing import Any
 
 import sqlalchemy as sa
 
+from hwdash.storage.compiled import Compiled
 from hwdash.storage.tables import product_hardware_ids, product_signatures, products, submissions
 from hwdash.vocabulary import WorkflowState
 
@@ -24,11 +27,19 @@ class ProductFilter:
     updated_to: datetime | None = None
 
 
-def remember_signatures(connection: sa.Connection, product_id: int, codes: Iterable[str]) -> None:
+def remember_signatures(connection: sa.Connection, product_id: int, codes: Sequence[str]) -> None:
     """Note the OS codes of a new product."""
-    rows = [{"product_id": product_id, "code": code} for code in codes]
-    if rows:
-        connection.execute(product_signatures.insert(), rows)
+    if codes:
+        parameters = {f"code_{place}": code for place, code in enumerate(codes)}
+        _insert_signatures(len(codes)).execute(connection, {"product": product_id, **parameters})
+
+
+@cache
+def _insert_signatures(count: int) -> Compiled:
+    rows: list[dict[str, sa.BindParameter[Any]]] = [
+        {"product_id": sa.bindparam("product"), "code": sa.bindparam(f"code_{each}")} for each in range(count)
+    ]
+    return Compiled(product_signatures.insert().values(rows))
 
 
 def remember_hardware_ids(connection: sa.Connection, submission_id: int, hardware_ids: Iterable[str]) -> None:

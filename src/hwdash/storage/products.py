@@ -7,16 +7,19 @@ from typing import Any
 import sqlalchemy as sa
 
 from hwdash.domain.identifiers import new_long_id, new_product_id
+from hwdash.storage.compiled import Compiled
 from hwdash.storage.product_search import ProductFilter, filtered, remember_signatures
 from hwdash.storage.tables import products, submissions
 
-# Statements of hot paths are built once: to build one anew costs more than to run it.
-_INSERT = products.insert().returning(*products.c)
-_ONE = sa.select(products).where(
+_INSERT = Compiled(products.insert().returning(*products.c))
+_select_one = sa.select(products).where(
     products.c.id == sa.bindparam("product_id"), products.c.account_id == sa.bindparam("account_id")
 )
-_ONE_SHOWN = _ONE.add_columns(submissions.c.is_extension_inf).outerjoin(
-    submissions, sa.and_(submissions.c.product_id == products.c.id, submissions.c.type == "initial")
+_ONE = Compiled(_select_one)
+_ONE_SHOWN = Compiled(
+    _select_one.add_columns(submissions.c.is_extension_inf).outerjoin(
+        submissions, sa.and_(submissions.c.product_id == products.c.id, submissions.c.type == "initial")
+    )
 )
 
 
@@ -45,19 +48,19 @@ def insert_product(
         "created_at": now,
         "updated_at": now,
     }
-    row = connection.execute(_INSERT, values).one()
+    row = _INSERT.execute(connection, values).one()
     remember_signatures(connection, row.id, attributes.get("requestedSignatures", ()))
     return row
 
 
 def find_product(connection: sa.Connection, account_id: int, product_id: int) -> sa.Row[Any] | None:
     """The product, None when there is none in this account."""
-    return connection.execute(_ONE, {"product_id": product_id, "account_id": account_id}).one_or_none()
+    return _ONE.execute(connection, {"product_id": product_id, "account_id": account_id}).one_or_none()
 
 
 def find_product_shown(connection: sa.Connection, account_id: int, product_id: int) -> sa.Row[Any] | None:
     """The product with ``is_extension_inf`` of its initial submission, None there when it has none."""
-    return connection.execute(_ONE_SHOWN, {"product_id": product_id, "account_id": account_id}).one_or_none()
+    return _ONE_SHOWN.execute(connection, {"product_id": product_id, "account_id": account_id}).one_or_none()
 
 
 def list_products(

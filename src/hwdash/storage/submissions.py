@@ -7,17 +7,19 @@ from typing import Any
 import sqlalchemy as sa
 
 from hwdash.domain.identifiers import new_blob_key, new_long_id
+from hwdash.storage.compiled import Compiled
 from hwdash.storage.tables import accounts, downloads, products, submission_steps, submissions
 from hwdash.vocabulary import CommitStatus, WorkflowState
 
-# Statements of hot paths are built once: to build one anew costs more than to run it.
-_ONE = sa.select(submissions).where(
+_INSERT = Compiled(submissions.insert().returning(*submissions.c))
+_select_one = sa.select(submissions).where(
     submissions.c.id == sa.bindparam("submission_id"),
     submissions.c.product_id == sa.bindparam("product_id"),
     submissions.c.account_id == sa.bindparam("account_id"),
 )
-_ONE_SHOWN = (
-    _ONE.add_columns(
+_ONE = Compiled(_select_one)
+_ONE_SHOWN = Compiled(
+    _select_one.add_columns(
         products.c.test_harness,
         downloads.c.type.label("file_type"),
         downloads.c.blob.label("file_blob"),
@@ -44,23 +46,23 @@ def insert_submission(
     Raises sqlalchemy.exc.IntegrityError when the id is taken, once in 10^15, or when the product got an initial
     submission in the meantime: do it again.
     """
-    return connection.execute(
-        submissions.insert()
-        .values(
-            id=new_long_id(),
-            product_id=product_id,
-            account_id=account_id,
-            name=name,
-            type=kind,
-            commit_status=CommitStatus.PENDING,
-            messages=[],
-            fence=0,
-            package_blob=new_blob_key(),
-            created_by=created_by,
-            created_at=now,
-        )
-        .returning(*submissions.c)
-    ).one()
+    values = {
+        "id": new_long_id(),
+        "product_id": product_id,
+        "account_id": account_id,
+        "name": name,
+        "type": kind,
+        "commit_status": CommitStatus.PENDING,
+        "messages": [],
+        "fence": 0,
+        "package_blob": new_blob_key(),
+        "is_extension_inf": False,
+        "is_universal": False,
+        "is_declarative_inf": False,
+        "created_by": created_by,
+        "created_at": now,
+    }
+    return _INSERT.execute(connection, values).one()
 
 
 def find_submission(
@@ -68,7 +70,7 @@ def find_submission(
 ) -> sa.Row[Any] | None:
     """The submission, None when there is none of this product in this account."""
     ids = {"account_id": account_id, "product_id": product_id, "submission_id": submission_id}
-    return connection.execute(_ONE, ids).one_or_none()
+    return _ONE.execute(connection, ids).one_or_none()
 
 
 def find_submission_shown(
@@ -80,7 +82,7 @@ def find_submission_shown(
     In one statement, so that status and downloads are of one moment (contract/observed.md 16).
     """
     ids = {"account_id": account_id, "product_id": product_id, "submission_id": submission_id}
-    return connection.execute(_ONE_SHOWN, ids).all()
+    return _ONE_SHOWN.execute(connection, ids).all()
 
 
 def list_submissions(
