@@ -320,7 +320,9 @@ def test_the_client_of_microsofts_libraries_gets_a_signed_package(service: Serve
 # Rules
 
 
-RULE = re.compile(r"(?:ERROR ([a-z]+\.[a-z-]+)|((?:package|account|signing|review)\.[a-z]+(?:-[a-z]+)*)$)")
+RULE = re.compile(
+    r"(?:ERROR ([a-z]+\.[a-z-]+)|((?:package|account|signing|review|label|approval)\.[a-z]+(?:-[a-z]+)*)$)"
+)
 
 
 def emitted_rules() -> set[str]:
@@ -334,12 +336,15 @@ def emitted_rules() -> set[str]:
     return found
 
 
-def test_every_package_rule_is_listed_and_no_other() -> None:
-    listed = rows((REFERENCE / "package-rules.md").read_text())
-    assert all(len(row) == 4 and all(row) for row in listed), "a rule without meaning or remedy"
+def test_every_rule_is_listed_and_no_other() -> None:
     emitted = emitted_rules()
     assert {"package.no-inf", "package.malware", "account.no-ev-certificate", "signing.refused"} <= emitted
-    assert sorted(row[0].strip("`") for row in listed) == sorted(emitted)
+    assert {"label.ownership", "label.extension-inbox", "approval.rejected"} <= emitted
+    of_labels = {each for each in emitted if each.startswith(("label.", "approval."))}
+    for page, rules in (("package-rules.md", emitted - of_labels), ("label-rules.md", of_labels)):
+        listed = rows((REFERENCE / page).read_text())
+        assert all(len(row) == 4 and all(row) for row in listed), "a rule without meaning or remedy"
+        assert sorted(row[0].strip("`") for row in listed) == sorted(rules)
 
 
 def test_every_inf_code_is_listed_with_its_levels_and_whether_it_is_checked() -> None:

@@ -13,6 +13,8 @@ GROUPS = {
     "audience": ("hwdash.cli.admin_audience", "audience", "The audiences of an account."),
     "ownership": ("hwdash.cli.admin_ownership", "ownership", "Whose hardware ids, CHIDs and extension ids are."),
     "relationship": ("hwdash.cli.admin_relationship", "relationship", "Who may target an owner's ids."),
+    "approval": ("hwdash.cli.admin_approval", "approval", "The shipping labels that wait for a person's approval."),
+    "rollout": ("hwdash.cli.admin_rollout", "rollout", "The gradual rollouts of shipping labels."),
     "review": ("hwdash.cli.review", "review", "The submissions that wait for a person's review."),
 }
 

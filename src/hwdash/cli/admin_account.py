@@ -7,10 +7,12 @@ import click
 import sqlalchemy as sa
 
 from hwdash.cli.admin_options import ACCOUNT, account_named, transaction
-from hwdash.cli.output import json_option, print_json, print_table
+from hwdash.cli.output import Exit, json_option, print_json, print_table, refuse
 from hwdash.cli.service_options import data_option
 from hwdash.clock import system_clock
 from hwdash.domain.access import AccountStatus
+from hwdash.domain.policy import APPROVALS, Policy
+from hwdash.domain.rollout import check_phases
 from hwdash.storage import accounts
 from hwdash.storage.accounts import Account
 from hwdash.storage.agreements import signed_by_account
@@ -46,8 +48,10 @@ def show_account(account: int | None, as_json: bool, data: Path | None) -> None:
     if as_json:
         print_json(shown)
         return
-    for name in ("id", "name", "tenantId", "status", "manualReview"):
+    for name in ("id", "name", "tenantId", "status"):
         click.echo(f"{name}: {shown[name]}")
+    for name, value in shown["policy"].items():
+        click.echo(f"{name}: {_phases(value)}")
     for each in shown["agreements"]:
         click.echo(f"signed {each['name']} {each['version']}: {each['signedBy']}, {each['signedAt']}")
     for name in shown["unsigned"]:
@@ -89,19 +93,60 @@ def suspend(account: int | None, data: Path | None) -> None:
     _set_status(account, data, AccountStatus.SUSPENDED)
 
 
+SWITCH = click.Choice(["on", "off"])
+
+
+def _read_phases(_context: click.Context, _option: click.Parameter, text: str | None) -> list[list[int]] | None:
+    if text is None:
+        return None
+    try:
+        return [[int(percent), int(day)] for percent, day in (each.split(":") for each in text.split(","))]
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is not of the form PERCENT:DAY,... such as 1:1,10:8,100:14") from None
+
+
 @account.command()
+@click.option("--manual-review", type=SWITCH, help="Ask for a person's word before signing.")
 @click.option(
-    "--manual-review", required=True, type=click.Choice(["on", "off"]), help="Ask for a person's word before signing."
+    "--approval", type=click.Choice(APPROVALS), help="Have labels that need a person's word wait for it, or ask nobody."
 )
+@click.option("--approver-is-not-submitter", type=SWITCH, help="Who made a label or its submission does not decide.")
+@click.option("--rollout", callback=_read_phases, metavar="PERCENT:DAY,...", help="The phases of gradual rollouts.")
+@click.option("--watch-days", type=int, help="How many days a gradual rollout is watched.")
+@click.option("--ceilings", type=SWITCH, help="Let labels name the last release that is offered the driver.")
+@click.option("--co-engineering", type=SWITCH, help="Let labels name builds that are not released yet.")
+@click.option("--automatic-delivery", type=SWITCH, help="Let labels install a driver without asking.")
+@click.option("--promoter-role", type=SWITCH, help="Such labels need the role Shipping Label Promoter, too.")
 @ACCOUNT
 @data_option
-def policy(manual_review: str, account: int | None, data: Path | None) -> None:
+def policy(account: int | None, data: Path | None, **wanted: Any) -> None:
     """Change an account's policy; it counts for steps that begin from now on."""
+    changes = {
+        _camel(name): value == "on" if value in ("on", "off") else value
+        for name, value in wanted.items()
+        if value is not None
+    }
+    if not changes:
+        refuse("Say what of the policy is to change: hwdash admin account policy --help lists it.", Exit.USAGE)
     with transaction(data) as connection:
         account_id = account_named(connection, account)
         known = next(each.policy for each in accounts.all_accounts(connection) if each.id == account_id)
-        accounts.set_policy(connection, account_id, known | {"manualReview": manual_review == "on"})
-    click.echo(f"account {account_id}: manual review is {manual_review}")
+        changed = Policy.of(known | changes)
+        if found := check_phases(changed.rollout, changed.watch_days):
+            refuse(f"The rollout is not valid: {'; '.join(found)}.", Exit.USAGE)
+        accounts.set_policy(connection, account_id, known | changes)
+    for name, value in wanted.items():
+        if value is not None:
+            click.echo(f"account {account_id}: {name.replace('_', ' ')} is {_phases(value)}")
+
+
+def _camel(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(map(str.capitalize, others))
+
+
+def _phases(value: Any) -> str:
+    return ",".join(f"{percent}:{day}" for percent, day in value) if isinstance(value, list) else str(value)
 
 
 def _set_status(account: int | None, data: Path | None, status: AccountStatus) -> None:
@@ -119,6 +164,7 @@ def _shown(connection: sa.Connection, account_id: int) -> dict[str, Any]:
     found = next(each for each in accounts.all_accounts(connection) if each.id == account_id)
     return _to_json(found) | {
         "manualReview": bool(found.policy.get("manualReview")),
+        "policy": Policy.of(found.policy).to_json(),
         "agreements": [
             {
                 "name": each.name,

@@ -45,3 +45,17 @@ class Policy:
             automatic_delivery=bool(stored.get("automaticDelivery", default.automatic_delivery)),
             promoter_role=bool(stored.get("promoterRole", default.promoter_role)),
         )
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it, as ``accounts.policy`` has it."""
+        return {
+            "manualReview": self.manual_review,
+            "approval": self.approval,
+            "approverIsNotSubmitter": self.approver_is_not_submitter,
+            "rollout": [list(each) for each in self.rollout],
+            "watchDays": self.watch_days,
+            "ceilings": self.ceilings,
+            "coEngineering": self.co_engineering,
+            "automaticDelivery": self.automatic_delivery,
+            "promoterRole": self.promoter_role,
+        }

@@ -44,7 +44,7 @@ class LabelFinding:
         return self._told(", ".join(self.ids))
 
     def _told(self, ids: str) -> str:
-        return f"ERROR label.{self.rule}: {self.says}: {ids}. {self.remedy}"
+        return f"ERROR {self.rule}: {self.says}: {ids}. {self.remedy}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def _old_and_new_windows(targets: Targets) -> Iterator[LabelFinding]:
     old = [code for code in codes if _is_old(code)]
     if old and len(old) < len(codes):
         yield LabelFinding(
-            "mixed-windows",
+            "label.mixed-windows",
             "a label does not target Windows 10 or later together with what is older",
             old,
             "Make one label for Windows 10 and later, and another one for these.",
@@ -102,14 +102,14 @@ def _class_chids(targets: Targets) -> Iterator[LabelFinding]:
         ids = _ids(row for row in targets.rows if row.inf_class == name)
         if ids and policy == CHIDS_REQUIRED and not targets.chids:
             yield LabelFinding(
-                "chids-required",
+                "label.chids-required",
                 f"the class {name} is targeted by CHIDs, and the label has none",
                 ids,
                 "Add the CHIDs of the machines that it is for.",
             )
         if ids and policy == CHIDS_FORBIDDEN and targets.chids:
             yield LabelFinding(
-                "chids-forbidden",
+                "label.chids-forbidden",
                 f"the class {name} is not targeted by CHIDs, and the label has {listing(targets.chids)}",
                 ids,
                 "Remove the CHIDs.",
@@ -126,7 +126,7 @@ def _audio(targets: Targets, facts: Facts) -> Iterator[LabelFinding]:
     early = _ids(row for row in targets.rows if row.inf_class == APO and not is_late and _is_before_apo(row.os_code))
     if early:
         yield LabelFinding(
-            "audio-floor",
+            "label.audio-floor",
             "the class AudioProcessingObject begins with Windows 11 21H2, and the label reaches what is older",
             early,
             f"Set the floor {FIRST_APO_RELEASE}, and publish a SoftwareComponent driver for what is older.",
@@ -139,7 +139,7 @@ def _audio(targets: Targets, facts: Facts) -> Iterator[LabelFinding]:
     )
     if late:
         yield LabelFinding(
-            "audio-ceiling",
+            "label.audio-ceiling",
             "from Windows 11 21H2 on these have a driver of the class AudioProcessingObject in this submission, and "
             "the label reaches that far with one of the class SoftwareComponent",
             late,
@@ -164,7 +164,7 @@ def _extension(rows: Sequence[Target], chids: Sequence[str], facts: Facts) -> It
     broad = [each for each in ids if not is_four_part(each)]
     if broad and not chids:
         yield LabelFinding(
-            "extension-two-part",
+            "label.extension-two-part",
             "an extension targets machines of one maker, and nothing says which: these ids name no subsystem, and the "
             "label has no CHIDs",
             broad,
@@ -174,7 +174,7 @@ def _extension(rows: Sequence[Target], chids: Sequence[str], facts: Facts) -> It
     if len(owners) > 1:
         owned = [f"{each} ({facts.owners[each]})" for each in (*ids, *chids) if each in facts.owners]
         yield LabelFinding(
-            "extension-many-oems",
+            "label.extension-many-oems",
             f"an extension targets machines of one maker, and this label those of {listing(sorted(owners))}",
             owned,
             "Submit an extension for each of them; CHIDs alone do not cure it.",
@@ -187,7 +187,7 @@ def _base_drivers(ids: Sequence[str], facts: Facts) -> Iterator[LabelFinding]:
     if not inbox:
         if missing := [each for each in ids if each not in facts.based]:
             yield LabelFinding(
-                "extension-base-driver",
+                "label.extension-base-driver",
                 "no declarative base driver is here that the extension could extend",
                 missing,
                 "Submit the base driver first, or write ExtendsInboxDriver = NAME.inf into the business justification "
@@ -196,14 +196,14 @@ def _base_drivers(ids: Sequence[str], facts: Facts) -> Iterator[LabelFinding]:
         return
     if len(inbox) > 1:
         yield LabelFinding(
-            "extension-inbox",
+            "label.extension-inbox",
             "a label extends one driver that comes with Windows, and the business justification names several",
             inbox,
             "Make a label for each.",
         )
     if based := [each for each in ids if each in facts.based]:
         yield LabelFinding(
-            "extension-inbox-mixed",
+            "label.extension-inbox-mixed",
             f"the label extends {inbox[0]}, which comes with Windows, and these have a base driver of their own",
             based,
             "Make another label for them.",

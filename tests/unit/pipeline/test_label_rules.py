@@ -32,7 +32,8 @@ def findings(
     facts = Facts(
         says, targeting or {}, owners or {}, frozenset(ids if based is None else based), frozenset(apos or ())
     )
-    return {each.rule: list(each.ids) for each in label_findings(targets, facts)}
+    found = label_findings(targets, facts)
+    return {each.rule.removeprefix("label."): list(each.ids) for each in found}
 
 
 def extension(hardware_id: str = FOUR) -> Target:

@@ -1,0 +1,295 @@
+"""``hwdash admin approval``, ``rollout`` and ``account policy``: what a person says, and that the workflow follows."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from hwdash.cli.main import cli
+from hwdash.cli.output import Refused
+from hwdash.domain.ownership import IdKind
+from hwdash.settings import Settings
+from hwdash.storage.database import Database
+from hwdash.storage.ownership import add_owned
+from hwdash.storage.users import create_user
+from stored_labels import AUTOMATIC, MANUAL, NOON, Inf, Stage
+
+CLIENT = "11111111-2222-3333-4444-555555555555"
+WIDGET = "pci\\ven_1234&dev_5678&subsys_00011234"
+CHID = "70ffd812-4c7f-5c7d-8000-000000000001"
+
+
+@dataclass
+class Administrator:
+    """Runs commands beside the stage's database."""
+
+    stage: Stage
+
+    def run(self, *arguments: str) -> Result:
+        return CliRunner().invoke(cli, ["admin", *arguments, "--data", str(self.stage.folder)])
+
+    def json(self, *arguments: str) -> dict[str, Any]:
+        done = self.run(*arguments, "--json")
+        assert done.exit_code == 0, done.output
+        document: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        return document
+
+    def refused(self, *arguments: str, code: int = 1) -> str:
+        """What the command says when it ends with this code; of a Refused, the one that main() exits with."""
+        command = ["admin", *arguments, "--data", str(self.stage.folder)]
+        error = CliRunner().invoke(cli, command, standalone_mode=False).exception
+        assert isinstance(error, click.ClickException), error
+        assert (error.code if isinstance(error, Refused) else error.exit_code) == code
+        return error.format_message()
+
+
+@pytest.fixture
+def admin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Administrator]:
+    monkeypatch.setenv("LOGNAME", "operator")
+    (tmp_path / "keys").mkdir()
+    database = Database(Settings(data=tmp_path).database)
+    database.create()
+    yield Administrator(Stage(database, tmp_path))
+    database.close()
+
+
+@pytest.fixture
+def stage(admin: Administrator) -> Stage:
+    return admin.stage
+
+
+@pytest.fixture
+def waiting(stage: Stage) -> int:
+    label_id = stage.new_label(stage.new_submission(), specifications=AUTOMATIC, chids=[CHID])
+    stage.run(label_id)
+    return label_id
+
+
+@pytest.fixture
+def rolling(admin: Administrator, waiting: int) -> int:
+    admin.json("approval", "approve", str(waiting))
+    admin.stage.pass_time(seconds=15)
+    admin.stage.wake(waiting)
+    return waiting
+
+
+class TestApproval:
+    def test_what_waits_is_listed_with_its_reasons(self, admin: Administrator, waiting: int) -> None:
+        admin.stage.run(admin.stage.new_label(admin.stage.new_submission()))  # it asks nobody
+        (listed,) = admin.json("approval", "list")["labels"]
+        assert listed["labelId"] == waiting
+        assert listed["requestId"] == admin.stage.label(waiting).approval["requestId"]
+        assert listed["reasons"] == ["it is delivered automatically"]
+        assert listed["account"] == "Vendor"
+        table = admin.run("approval", "list").stdout
+        assert "it is delivered automatically" in table
+
+    def test_show_tells_what_is_asked_for_and_whose_it_is(self, admin: Administrator, waiting: int) -> None:
+        with admin.stage.database.writing() as connection:
+            add_owned(connection, admin.stage.account_id, [(IdKind.HARDWARE_ID, "pci\\ven_1234")], NOON)
+        shown = admin.json("approval", "show", str(waiting))
+        assert shown["justifications"] == ["a better driver"]
+        assert [each["pnpString"] for each in shown["hardwareIds"]] == [WIDGET]
+        assert shown["chids"] == [{"chid": CHID, "distributionState": "pendingAdd"}]
+        assert shown["owners"] == [{"accountId": admin.stage.account_id, "account": "Vendor", "ids": [WIDGET]}]
+        assert shown["decision"] is None
+        text = admin.run("approval", "show", str(waiting)).stdout
+        for part in ("a better driver", WIDGET, CHID, "owned by Vendor", "isAutoInstallDuringOSUpgrade: True"):
+            assert part in text
+
+    def test_approving_is_done_once_and_kept(self, admin: Administrator, waiting: int) -> None:
+        done = admin.json("approval", "approve", str(waiting), "--reason", "tried on the bench", "--by", "Ann")
+        assert done == {"labelId": waiting, "decision": "approved", "already": False}
+        assert admin.json("approval", "approve", str(waiting), "--by", "Bob")["already"]
+        assert admin.json("approval", "list")["labels"] == []
+        kept = admin.json("approval", "show", str(waiting))["decision"]
+        assert (kept["decision"], kept["by"], kept["reason"]) == ("approved", "Ann", "tried on the bench")
+        said = admin.refused("approval", "reject", str(waiting), "--reason", "no")
+        assert "does not wait for an approval: it is approved by Ann" in said
+
+    def test_a_rejection_reaches_the_labels_messages(self, admin: Administrator, waiting: int) -> None:
+        admin.json("approval", "reject", str(waiting), "--reason", "too broad")
+        assert admin.json("approval", "reject", str(waiting), "--reason", "again")["already"]
+        label = admin.stage.wake(waiting)
+        assert (label.state, label.messages) == ("failed", ["ERROR approval.rejected: too broad"])
+        assert "is rejected by" in admin.refused("approval", "approve", str(waiting))
+
+    @pytest.mark.parametrize(
+        ("arguments", "code", "said"),
+        [
+            (["approve", "7"], 1, "there is no shipping label 7"),
+            (["reject", "7"], 2, "--reason"),
+            (["reject", "7", "--reason", " "], 2, "needs a reason"),
+            (["reject", "7", "--reason", "a\nb"], 2, "one line"),
+            (["approve", "7", "--by", " "], 2, "--by"),
+            (["show", "7"], 1, "there is no shipping label 7"),
+        ],
+    )
+    def test_what_cannot_be_is_told_in_a_sentence(
+        self, admin: Administrator, arguments: list[str], code: int, said: str
+    ) -> None:
+        assert said in admin.refused("approval", *arguments, code=code)
+
+    def test_a_label_that_asks_nobody_cannot_be_approved(self, admin: Administrator, stage: Stage) -> None:
+        label_id = stage.new_label(stage.new_submission())
+        stage.run(label_id)
+        said = admin.refused("approval", "approve", str(label_id))
+        assert "does not wait for an approval: it is at microsoftApproval, started" in said
+
+    def test_a_cancelled_label_cannot_be_approved(self, admin: Administrator, waiting: int) -> None:
+        admin.stage.change(waiting, is_cancelled=True)
+        assert admin.json("approval", "list")["labels"] == []
+        assert "it was cancelled" in admin.refused("approval", "approve", str(waiting))
+
+    @pytest.mark.parametrize("command", [["approve"], ["reject", "--reason", "no"]])
+    def test_who_made_it_does_not_decide(self, admin: Administrator, waiting: int, command: list[str]) -> None:
+        stage = admin.stage
+        with stage.database.writing() as connection:
+            person = create_user(connection, stage.account_id, "ada@vendor.example", "Ada", ["Administrator"], NOON)
+        by_ada = stage.new_label(stage.new_submission(), specifications=AUTOMATIC, created_by=person.user.id)
+        stage.run(by_ada)
+        submitted = stage.new_submission(created_by=person.user.id)
+        of_ada = stage.new_label(submitted, specifications=AUTOMATIC)
+        stage.run(of_ada)
+        for label_id, by in (
+            (waiting, CLIENT),
+            (by_ada, person.user.id.upper()),
+            (by_ada, "Ada@Vendor.example"),
+            (of_ada, "ada@vendor.example"),
+        ):
+            said = admin.refused("approval", *command, str(label_id), "--by", by)
+            assert "wants another person to decide" in said
+            assert stage.label(label_id).approval.keys() == {"requestId", "reasons"}
+        done = admin.run("account", "policy", "--approver-is-not-submitter", "off")
+        assert done.exit_code == 0, done.output
+        assert not admin.json("approval", *command, str(by_ada), "--by", "ada@vendor.example")["already"]
+
+
+class TestRollout:
+    def test_what_is_rolled_out_is_listed(self, admin: Administrator, rolling: int) -> None:
+        (listed,) = admin.json("rollout", "list")["labels"]
+        assert listed["labelId"] == rolling
+        assert listed["message"] == "Gradual rollout: 1 %, day 1 of 30"
+        assert listed["phases"] == [[1, 1], [10, 8], [100, 14]]
+        assert "Gradual rollout: 1 %" in admin.run("rollout", "list").stdout
+
+    def test_a_pause_is_asked_for_and_then_done(self, admin: Administrator, rolling: int) -> None:
+        done = admin.json("rollout", "pause", str(rolling), "--reason", "crashes")
+        assert done == {"labelId": rolling, "asked": "pause", "already": False}
+        assert admin.json("rollout", "list")["labels"][0]["asked"] == "pause"
+        assert admin.json("rollout", "pause", str(rolling))["already"]
+        assert admin.stage.wake(rolling).messages == ["Gradual rollout: paused, 0 %, day 1 of 30: crashes"]
+        (listed,) = admin.json("rollout", "list")["labels"]
+        assert (listed["asked"], listed["pausedAt"]) == (None, admin.stage.now.isoformat())
+        assert admin.json("rollout", "pause", str(rolling))["already"]
+        assert not admin.json("rollout", "resume", str(rolling))["already"]
+        assert admin.stage.wake(rolling).messages == ["Gradual rollout: 1 %, day 1 of 30"]
+        assert admin.json("rollout", "resume", str(rolling))["already"]
+
+    def test_a_resume_before_the_pause_was_done_undoes_it(self, admin: Administrator, rolling: int) -> None:
+        admin.json("rollout", "pause", str(rolling))
+        admin.json("rollout", "resume", str(rolling))
+        assert admin.stage.wake(rolling).messages == ["Gradual rollout: 1 %, day 1 of 30"]
+
+    def test_what_is_finalized_is_not_paused_any_more(self, admin: Administrator, rolling: int) -> None:
+        admin.json("rollout", "finalize", str(rolling))
+        assert admin.json("rollout", "finalize", str(rolling))["already"]
+        assert "about to end" in admin.refused("rollout", "pause", str(rolling))
+        assert admin.stage.wake(rolling).state == "completed"
+        said = admin.refused("rollout", "pause", str(rolling))
+        assert "is not being rolled out: it is at finalizePublishing, completed" in said
+        assert admin.json("rollout", "list")["labels"] == []
+
+    def test_to_cancel_expires_the_label_and_tells_its_owner(self, admin: Administrator, rolling: int) -> None:
+        admin.json("rollout", "cancel", str(rolling), "--reason", "it breaks the fan")
+        assert admin.json("rollout", "cancel", str(rolling), "--reason", "again")["already"]
+        label = admin.stage.wake(rolling)
+        assert (label.state, label.live_targeting) == ("failed", None)
+        assert "it breaks the fan" in label.messages[0]
+        assert "it was cancelled" in admin.refused("rollout", "resume", str(rolling))
+
+    def test_to_cancel_reaches_a_label_that_waits(self, admin: Administrator, waiting: int) -> None:
+        admin.json("rollout", "cancel", str(waiting), "--reason", "recalled")
+        assert "recalled" in admin.stage.wake(waiting).messages[0]
+
+    @pytest.mark.parametrize(
+        ("arguments", "code", "said"),
+        [
+            (["pause", "7"], 1, "there is no shipping label 7"),
+            (["cancel", "7", "--reason", "x"], 1, "there is no shipping label 7"),
+            (["cancel", "7"], 2, "--reason"),
+            (["cancel", "7", "--reason", ""], 2, "needs a reason"),
+            (["pause", "7", "--reason", "\x1b[31m"], 2, "printable"),
+        ],
+    )
+    def test_what_cannot_be_is_told_in_a_sentence(
+        self, admin: Administrator, arguments: list[str], code: int, said: str
+    ) -> None:
+        assert said in admin.refused("rollout", *arguments, code=code)
+
+    def test_what_is_not_rolled_out_cannot_be_paused(self, admin: Administrator, waiting: int) -> None:
+        assert "it is at microsoftApproval, started" in admin.refused("rollout", "pause", str(waiting))
+
+    def test_a_label_that_offers_nothing_cannot_be_taken_back(self, admin: Administrator, stage: Stage) -> None:
+        failed = stage.new_label(stage.new_submission([Inf([WIDGET], inf_class="Firmware")]), specifications=MANUAL)
+        stage.run(failed)
+        assert "nothing of shipping label" in admin.refused("rollout", "cancel", str(failed), "--reason", "x")
+        shared = stage.new_label(stage.new_submission(), destination="anotherPartner", specifications={})
+        assert "shares a driver" in admin.refused("rollout", "cancel", str(shared), "--reason", "x")
+
+
+class TestPolicy:
+    def policy(self, admin: Administrator) -> dict[str, Any]:
+        shown: dict[str, Any] = admin.json("account", "show")["policy"]
+        return shown
+
+    def test_of_a_new_account_is_careful(self, admin: Administrator) -> None:
+        assert self.policy(admin) == {
+            "manualReview": False,
+            "approval": "required",
+            "approverIsNotSubmitter": True,
+            "rollout": [[1, 1], [10, 8], [100, 14]],
+            "watchDays": 30,
+            "ceilings": False,
+            "coEngineering": False,
+            "automaticDelivery": True,
+            "promoterRole": False,
+        }
+
+    def test_changes_what_is_named_and_leaves_the_rest(self, admin: Administrator) -> None:
+        before = self.policy(admin)
+        done = admin.run("account", "policy", "--approval", "automatic", "--rollout", "5:1,100:3", "--watch-days", "7")
+        assert done.exit_code == 0, done.output
+        assert "approval is automatic" in done.stdout
+        assert "rollout is 5:1,100:3" in done.stdout
+        changed = {"approval": "automatic", "rollout": [[5, 1], [100, 3]], "watchDays": 7}
+        assert self.policy(admin) == before | changed
+        switches = ("ceilings", "co-engineering", "promoter-role", "manual-review")
+        for name in switches:
+            assert admin.run("account", "policy", f"--{name}", "on").exit_code == 0
+        assert admin.run("account", "policy", "--automatic-delivery", "off").exit_code == 0
+        on = dict.fromkeys(("ceilings", "coEngineering", "promoterRole", "manualReview"), True)
+        assert self.policy(admin) == before | changed | on | {"automaticDelivery": False}
+
+    @pytest.mark.parametrize(
+        ("arguments", "said"),
+        [
+            ([], ["Say what of the policy"]),
+            (["--rollout", "fast"], ["PERCENT:DAY"]),
+            (["--rollout", "1:1:1"], ["PERCENT:DAY"]),
+            (["--rollout", "5:2,50:8", "--watch-days", "-1"], ["day 1", "100 percent", "0 to 3650"]),
+            (["--approval", "sometimes"], ["required"]),
+        ],
+    )
+    def test_that_is_wrong_is_refused_with_all_that_is_wrong(
+        self, admin: Administrator, arguments: list[str], said: list[str]
+    ) -> None:
+        before = self.policy(admin)
+        told = admin.refused("account", "policy", *arguments, code=2)
+        assert all(each in told for each in said)
+        assert self.policy(admin) == before
