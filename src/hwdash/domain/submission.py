@@ -3,6 +3,7 @@
 - A product has one initial submission for ever, even when it failed.
 - A derived submission needs a finished initial one, and a product that was tested with the HLK or HCK, neither
   test-signed nor an extension INF. Several may be open at once.
+- Of a product received by sharing only updates can be made, of an initial submission; of a read-only one nothing.
 - Only the name of a submission can be changed: not that of one received by sharing, nor once it has failed.
 - Only a pending submission can be committed, and only with a package uploaded.
 - The steps follow one another in the order of SUBMISSION_STEPS; ``failed`` is final.
@@ -44,14 +45,32 @@ def check_create(
     is_test_sign: bool,
     is_extension: bool,
     initial: tuple[str | None, str | None] | None,
+    is_received: bool = False,
+    is_read_only: bool = False,
+    is_deprecated: bool = False,
 ) -> None:
     """May this product get such a submission? ``initial`` is (currentStep, state) of its initial submission, if it has
-    one; ``is_extension`` whether that holds an extension INF.
+    one; ``is_extension`` whether that holds an extension INF. ``is_received``: the product was received by sharing,
+    ``is_deprecated``: and something else is shared by now; ``is_read_only``: it was received to be read only.
     """
+    if is_read_only:
+        raise DomainError(
+            Code.READ_ONLY_PRODUCT, "Not allowed to create submissions on a read only product: it is its author's."
+        )
     if kind is SubmissionType.INITIAL:
         if initial is not None:
             raise DomainError(Code.REQUEST_INVALID_FOR_CURRENT_STATE, INITIAL_EXISTS)
+        if is_received:
+            raise _only_updates_of_an_initial()
         return
+    if is_received and initial is None:
+        raise _only_updates_of_an_initial()
+    if is_deprecated:
+        raise DomainError(
+            Code.REQUEST_INVALID_FOR_CURRENT_STATE,
+            "The author changed what is shared: this product is deprecated, and the message of its submission names "
+            "the one that replaces it.",
+        )
     if not allows_derived(test_harness, is_test_sign=is_test_sign, is_extension=is_extension):
         reason = "A derived submission needs a product tested with the HLK or HCK, not test-signed, no extension INF."
         raise DomainError(Code.INVALID_INPUT, NO_DERIVED, [("type", reason)])
@@ -65,6 +84,14 @@ def check_create(
             "A derived submission needs an initial one that has finished successfully; wait for it, or use another "
             "product.",
         )
+
+
+def _only_updates_of_an_initial() -> DomainError:
+    return DomainError(
+        Code.UPDATE_UNAUTHORIZED,
+        "The product was received by sharing, and what was shared is a driver update, of which there are none. Ask its "
+        "author to share the initial submission.",
+    )
 
 
 def check_commit(commit_status: str) -> None:

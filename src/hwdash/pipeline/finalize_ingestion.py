@@ -5,7 +5,6 @@ The downloads appear in the same transaction as ``completed``. Everything writte
 so that a repeated run writes the same bytes under the same names.
 """
 
-import json
 import zipfile
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hwdash.drivers.pe import PeLayout, signed_image_chunks
+from hwdash.pipeline.driver_metadata import put_driver_metadata
 from hwdash.pipeline.extension_ids import extension_id_findings
 from hwdash.pipeline.report import certification_report, has_shell
 from hwdash.pipeline.shell import SHELL
@@ -32,7 +32,6 @@ def run(work: Work) -> Done:
     names = {
         DownloadType.SIGNED_PACKAGE: f"Signed_{work.object_id}.zip",
         DownloadType.CERTIFICATION_REPORT: f"CertificationReport_{work.object_id}.html",
-        DownloadType.DRIVER_METADATA: f"DriverMetadata_{work.object_id}.json",
     }
     size = package.stat().st_size
     blobs.adopt_file(
@@ -44,18 +43,13 @@ def run(work: Work) -> Done:
         name=names[DownloadType.CERTIFICATION_REPORT],
         content_type="text/html; charset=utf-8",
     )
-    blobs.put_file(
-        _key(work, "driverMetadata"),
-        [json.dumps(work.results["preparation"]["metadata"], ensure_ascii=False, indent=2).encode()],
-        name=names[DownloadType.DRIVER_METADATA],
-        content_type="application/json",
-    )
+    metadata = put_driver_metadata(blobs, work.object_id, work.results["preparation"]["metadata"])
     if has_shell(work):
         names[DownloadType.DERIVED_PACKAGE] = f"Shell_{work.object_id}{Path(work.package_name).suffix}"
         _publish_shell(work, names[DownloadType.DERIVED_PACKAGE], when)
     return Done(
         {"signedPackageBytes": size},
-        files=[(kind, _key(work, kind), name) for kind, name in names.items()],
+        files=[*((kind, _key(work, kind), name) for kind, name in names.items()), metadata],
     )
 
 

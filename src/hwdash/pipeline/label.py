@@ -14,6 +14,7 @@ from hwdash.pipeline import (
     finalize_pre_processing,
     microsoft_approval,
     pre_process_shipping_label,
+    process_sharing,
     publish_job_validation,
     publishing,
     update_generation,
@@ -64,7 +65,7 @@ STEPS: LabelSteps = {
     LabelStep.MICROSOFT_APPROVAL: microsoft_approval.run,
     LabelStep.PUBLISHING: publishing.run,
     LabelStep.FINALIZE_PUBLISHING: _close,
-    LabelStep.PROCESS_SHARING: publishing.run,
+    LabelStep.PROCESS_SHARING: process_sharing.run,
     LabelStep.FINALIZE_SHARING: _close,
 }
 

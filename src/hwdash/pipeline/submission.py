@@ -25,6 +25,7 @@ from hwdash.storage.certificates import signing_certificates_of
 from hwdash.storage.driver_rows import write_driver_rows
 from hwdash.storage.label_progress import wake_labels_of
 from hwdash.storage.product_search import remember_hardware_ids
+from hwdash.storage.shares import limit_to_the_shared, original_submission
 from hwdash.storage.submissions import (
     claim_step,
     end_step,
@@ -127,6 +128,7 @@ class SubmissionWorkflow(FencedWorkflow):
             wake_labels_of(connection, work.object_id)
         if ended and step == SubmissionStep.PREPARATION and ending.changes["state"] != WorkflowState.FAILED:
             write_driver_rows(connection, work.object_id, ending.result)
+            limit_to_the_shared(connection, work.object_id)
         if ended and ending.changes["state"] == WorkflowState.COMPLETED:
             remember_hardware_ids(connection, work.object_id, hardware_ids(work.results["preparation"]))
             bind_extension_ids(connection, work.account_id, work.results, self.resources.clock())
@@ -152,7 +154,8 @@ def _initial_of(connection: sa.Connection, derived: sa.Row[Any]) -> Initial | No
     initial = initial_submission(connection, derived.product_id)
     if initial is None:
         return None
-    results = step_results(connection, initial.id)
+    # Of one received by sharing the author's workflow knows.
+    results = step_results(connection, original_submission(connection, initial.id))
     bundles = results.get("preparation", {}).get("bundles", [])
     return Initial(
         submission_id=initial.id,

@@ -241,6 +241,11 @@ def list_downloads(connection: sa.Connection, submission_id: int) -> Sequence[sa
     ).all()
 
 
+def add_download(connection: sa.Connection, submission_id: int, kind: str, blob: str, name: str) -> None:
+    """Publish one more download of a submission."""
+    connection.execute(downloads.insert().values(submission_id=submission_id, type=kind, blob=blob, name=name))
+
+
 def is_unfinished(connection: sa.Connection, submission_id: int) -> bool:
     """Is the submission's workflow still under way?"""
     state = connection.execute(

@@ -4,7 +4,7 @@ A new route is one row here and one function (server/route.py says which).
 """
 
 from hwdash.domain.access import SUBMITTERS
-from hwdash.server.api import audiences, labels, preprod, products, reports, submissions
+from hwdash.server.api import audiences, labels, partners, preprod, products, reports, submissions
 from hwdash.server.api.pages import PageQuery
 from hwdash.server.paths import CANONICAL_BASE
 from hwdash.server.route import HARDWARE_ROLES, LABEL_OWNERS, PRODUCT_SUBMITTERS, Route
@@ -105,9 +105,9 @@ ROUTES = (
     Route(
         "POST",
         f"{SUBMISSION}/createpublishermetadata",
-        "make the driver metadata of a submission; done already for one's own",
+        "make the driver metadata of a submission that was received by sharing; there already for one's own",
         SUBMITTERS | LABEL_OWNERS,
-        labels.create_publisher_metadata,
+        partners.create_publisher_metadata,
         status=202,
     ),
     Route("GET", LABELS, "list a submission's shipping labels", HARDWARE_ROLES, labels.list_of_labels, answer=list),
@@ -147,9 +147,9 @@ ROUTES = (
         "GET",
         # The misspelling is the service's own (contract/observed.md 23).
         f"{PRODUCTS}/relationships/sourcepubliherid/{_SOURCE}",
-        "a partner's ids in the caller's own; so far only those of the caller's account have any",
+        "the submission that the caller has of a partner's, by the partner's ids",
         HARDWARE_ROLES,
-        labels.look_up,
+        partners.look_up,
         answer=Submission,
         aliases=(f"{PRODUCTS}/relationships/sourcepublisherid/{_SOURCE}",),
     ),

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from hwdash.domain.access import check_submits, no_ev_certificate
 from hwdash.domain.errors import Code, DomainError, not_found
-from hwdash.domain.product import AUTHOR
+from hwdash.domain.product import AUTHOR, READ_ONLY
 from hwdash.domain.submission import FIRST_STEP, ONLY_PENDING, check_commit, check_create, check_update
 from hwdash.drivers.hlkx_shell import UNPROVEN_SHELL
 from hwdash.pipeline.report import ERROR_REPORT
@@ -53,6 +53,9 @@ def create_submission(
         is_test_sign=bool(product.attributes.get("isTestSign")),
         is_extension=initial is not None and initial.is_extension_inf,
         initial=None if initial is None else (initial.current_step, initial.state),
+        is_received=product.origin_type != AUTHOR,
+        is_read_only=product.origin_type == READ_ONLY,
+        is_deprecated=initial is not None and initial.is_deprecated,
     )
     row = insert_submission(
         connection,
@@ -199,7 +202,8 @@ def _to_wire(service: Service, row: sa.Row[Any], test_harness: str, files: Seque
         "isExtensionInf": row.is_extension_inf,
         "isUniversal": row.is_universal,
         "isDeclarativeInf": row.is_declarative_inf,
-        "createdBy": row.created_by,
+        # Of what was received by sharing nobody of this account is.
+        **({"createdBy": row.created_by} if row.created_by else {}),
         "createdDateTime": rfc3339(row.created_at),
     }
 
@@ -207,7 +211,10 @@ def _to_wire(service: Service, row: sa.Row[Any], test_harness: str, files: Seque
 def _downloads(service: Service, row: sa.Row[Any], test_harness: str, files: Sequence[File]) -> dict[str, Any]:
     name = package_name(row.id, test_harness)
     rights = UPLOAD if row.commit_status == CommitStatus.PENDING else READ
-    items = [{"type": DownloadType.INITIAL_PACKAGE, "url": service.sas.url(row.package_blob, name, permissions=rights)}]
+    items = []
+    if row.source_submission_id is None:  # else the upload is the author's
+        url = service.sas.url(row.package_blob, name, permissions=rights)
+        items.append({"type": DownloadType.INITIAL_PACKAGE, "url": url})
     for file in files:
         if file.type == ERROR_REPORT:
             continue

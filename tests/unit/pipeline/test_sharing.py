@@ -1,0 +1,347 @@
+"""What a label that shares gives its receiver, and what becomes of it (contract/dashboard.md 22, 135 to 137, 141)."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from hwdash.storage.database import Database
+from hwdash.storage.driver_rows import DriverRow, all_rows
+from hwdash.storage.label_tables import driver_infs, label_hardware_ids, label_readers, shipping_labels
+from hwdash.storage.products import find_product
+from hwdash.storage.shares import ensure_reader, find_copy, limit_to_the_shared, original_submission
+from hwdash.storage.submissions import insert_submission, list_downloads
+from hwdash.storage.tables import downloads, product_hardware_ids, products, submissions
+from stored_labels import NOON, X64, Inf, Stage
+
+IDS = [rf"pci\ven_1234&dev_{number:04x}" for number in range(4)]
+INFS = (Inf(IDS[:2]), Inf(IDS[2:], name="other.inf"))
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    database = Database(f"sqlite:///{tmp_path / 'hwdash.db'}")
+    database.create()
+    yield Stage(database, tmp_path)
+    database.close()
+
+
+class Share:
+    """A label of the stage's account that shares a driver with another."""
+
+    def __init__(self, stage: Stage, *, shared: Sequence[str] = tuple(IDS), enforce: bool = False) -> None:
+        self.stage = stage
+        self.source = stage.new_submission(INFS)
+        self.receiver = stage.new_account("Receiver")
+        with stage.database.writing() as connection:
+            self.rows = {each.hardware_id: each for each in all_rows(connection, self.source)}
+            for kind in ("derivedPackage", "certificationReport", "driverMetadata"):
+                connection.execute(
+                    downloads.insert().values(
+                        submission_id=self.source, type=kind, blob=kind, name=f"{kind}_{self.source}.x"
+                    )
+                )
+        self.label = stage.new_label(
+            self.source,
+            [self.rows[each]._asdict() for each in shared],
+            destination="anotherPartner",
+            specifications={"receiverPublisherId": str(self.receiver), "enforceChidTargeting": enforce},
+        )
+        stage.change(self.label, receiver_id=self.receiver)
+        stage.run(self.label)
+
+    def patch(self, *, add: Sequence[str] = (), remove: Sequence[str] = ()) -> None:
+        """What a PATCH does, and the run after it."""
+        table = label_hardware_ids
+        with self.stage.database.writing() as connection:
+            run = connection.execute(
+                sa.select(shipping_labels.c.run).where(shipping_labels.c.id == self.label)
+            ).scalar_one()
+            for state, ids in (("pendingRemove", remove), ("pendingAdd", add)):
+                for each in ids:
+                    changed = connection.execute(
+                        table.update()
+                        .where(table.c.label_id == self.label, table.c.hardware_id == each)
+                        .values(state=state)
+                    )
+                    if changed.rowcount == 0:
+                        connection.execute(
+                            table.insert().values(
+                                label_id=self.label, state=state, run=run + 1, **self.rows[each]._asdict()
+                            )
+                        )
+        self.stage.restart(self.label)
+        assert self.stage.run(self.label).state == "completed"
+
+    def received(self) -> list[sa.Row[Any]]:
+        """The receiver's submissions by this label, the oldest first."""
+        with self.stage.database.reading() as connection:
+            return list(
+                connection.execute(
+                    sa.select(submissions)
+                    .where(submissions.c.source_label_id == self.label)
+                    .order_by(submissions.c.is_deprecated.desc(), submissions.c.created_at, submissions.c.id)
+                )
+            )
+
+    def current(self) -> sa.Row[Any]:
+        (found,) = [each for each in self.received() if not each.is_deprecated]
+        assert found.id == self.stage.label(self.label).received_submission_id
+        return found
+
+    def targets(self, submission_id: int) -> set[str]:
+        with self.stage.database.reading() as connection:
+            return {each.hardware_id for each in all_rows(connection, submission_id)}
+
+
+def test_the_receiver_gets_a_product_and_a_submission_of_its_own(stage: Stage) -> None:
+    stage.pass_time(days=1)
+    share = Share(stage, shared=IDS[:3])
+    assert (stage.label(share.label).current_step, stage.label(share.label).state) == ("finalizeSharing", "completed")
+    assert stage.label(share.label).live_targeting is None
+    made = share.current()
+    with stage.database.reading() as connection:
+        source = connection.execute(sa.select(submissions).where(submissions.c.id == share.source)).one()
+        author = connection.execute(sa.select(products).where(products.c.id == source.product_id)).one()
+        product = find_product(connection, share.receiver, made.product_id)
+        assert product is not None
+        files = {each.type: each for each in list_downloads(connection, made.id)}
+        infs = set(
+            connection.execute(sa.select(driver_infs.c.inf_id).where(driver_infs.c.submission_id == made.id)).scalars()
+        )
+        searched = connection.execute(
+            sa.select(product_hardware_ids.c.hardware_id).where(product_hardware_ids.c.product_id == product.id)
+        )
+        assert set(searched.scalars()) == set(IDS[:3])
+    assert {product.id, made.id}.isdisjoint({author.id, source.id})
+    assert (product.origin_type, product.source_product_id, product.source_publisher_id) == (
+        "publisher",
+        author.id,
+        stage.account_id,
+    )
+    assert product.shared_product_id == author.shared_product_id
+    assert (product.name, product.attributes, product.test_harness, product.is_committed) == (
+        author.name,
+        author.attributes,
+        author.test_harness,
+        True,
+    )
+    assert (product.created_at, made.created_at, made.finished_at) == (stage.now, stage.now, stage.now)
+    assert (made.account_id, made.type, made.state, made.source_submission_id, made.created_by) == (
+        share.receiver,
+        "initial",
+        "completed",
+        share.source,
+        "",
+    )
+    assert made.package_blob != source.package_blob
+    assert set(files) == {"signedPackage", "derivedPackage", "certificationReport"}
+    assert files["derivedPackage"].blob == "derivedPackage"
+    assert files["derivedPackage"].name == f"derivedPackage_{made.id}.x"
+    assert share.targets(made.id) == set(IDS[:3])
+    assert infs == {"widget.inf", "other.inf"}
+
+
+@pytest.mark.parametrize("enforce", [False, True])
+def test_the_copy_knows_whether_chids_are_asked_for(stage: Stage, enforce: bool) -> None:
+    assert Share(stage, enforce=enforce).current().enforces_chids is enforce
+
+
+def test_a_change_deprecates_what_was_received_and_gives_another(stage: Stage) -> None:
+    share = Share(stage, shared=IDS[:2])
+    first = share.current()
+    share.patch(add=[IDS[2]], remove=[IDS[0]])
+    old, new = share.received()
+    assert (old.id, old.is_deprecated, new.is_deprecated) == (first.id, True, False)
+    assert new.product_id != old.product_id
+    assert f"use submission {new.id} of product {new.product_id}" in old.messages[0]
+    assert share.targets(old.id) == set(IDS[:2])
+    assert share.targets(new.id) == set(IDS[1:3])
+    with stage.database.reading() as connection:
+        shared = {
+            connection.execute(sa.select(products.c.shared_product_id).where(products.c.id == each)).scalar_one()
+            for each in (old.product_id, new.product_id)
+        }
+        assert len(shared) == 1
+        assert [each.type for each in list_downloads(connection, old.id)] == [
+            "certificationReport",
+            "derivedPackage",
+            "signedPackage",
+        ]
+
+
+def test_a_revoke_of_all_leaves_a_copy_without_rows(stage: Stage) -> None:
+    share = Share(stage)
+    share.patch(remove=IDS)
+    assert share.targets(share.current().id) == set()
+    assert len(share.received()) == 2
+    share.patch(add=IDS[:1])
+    assert share.targets(share.current().id) == {IDS[0]}
+    assert len(share.received()) == 3
+
+
+def test_a_run_that_changes_no_row_gives_nothing_new(stage: Stage) -> None:
+    share = Share(stage)
+    first = share.current()
+    stage.restart(share.label)
+    stage.run(share.label)
+    assert [each.id for each in share.received()] == [first.id]
+
+
+def test_updates_of_a_deprecated_copy_are_deprecated_with_it(stage: Stage) -> None:
+    share = Share(stage)
+    with stage.database.writing() as connection:
+        update = insert_submission(
+            connection,
+            product_id=share.current().product_id,
+            account_id=share.receiver,
+            name="update",
+            kind="derived",
+            created_by="x",
+            now=NOON,
+        )
+    share.patch(remove=IDS[:1])
+    with stage.database.reading() as connection:
+        row = connection.execute(sa.select(submissions).where(submissions.c.id == update.id)).one()
+    assert (row.is_deprecated, row.messages) == (True, [])
+
+
+def test_an_update_that_a_receiver_makes_targets_only_what_was_shared(stage: Stage) -> None:
+    share = Share(stage, shared=IDS[:2], enforce=True)
+    update = stage.new_submission((Inf([*IDS, r"pci\ven_9999"], name="new.inf"),), account_id=share.receiver)
+    with stage.database.writing() as connection:
+        connection.execute(
+            submissions.update()
+            .where(submissions.c.id == update)
+            .values(product_id=share.current().product_id, type="derived")
+        )
+        limit_to_the_shared(connection, update)
+        limit_to_the_shared(connection, share.current().id)
+        row = connection.execute(sa.select(submissions).where(submissions.c.id == update)).one()
+        assert {(each.os_code, each.hardware_id) for each in all_rows(connection, update)} == {
+            (X64, each) for each in IDS[:2]
+        }
+    assert row.enforces_chids is True
+    assert share.targets(share.current().id) == set(IDS[:2])
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    shared=st.sets(st.sampled_from(IDS), min_size=1),
+    changes=st.lists(st.sets(st.sampled_from(IDS)), max_size=5),
+)
+def test_the_newest_submission_targets_exactly_what_is_shared(
+    stage: Stage, shared: set[str], changes: list[set[str]]
+) -> None:
+    """After any sequence of changes, each of which adds what was not shared and removes what was."""
+    share = Share(stage, shared=sorted(shared))
+    generations = 1
+    for change in changes:
+        share.patch(add=sorted(change - shared), remove=sorted(change & shared))
+        shared = shared ^ change
+        generations += bool(change)
+        assert share.targets(share.current().id) == shared
+        received = share.received()
+        assert [each.is_deprecated for each in received] == [True] * (generations - 1) + [False]
+
+
+def reader_of(stage: Stage, label_id: int, account_id: int) -> list[sa.Row[Any]]:
+    with stage.database.writing() as connection:
+        ensure_reader(
+            connection,
+            connection.execute(sa.select(shipping_labels).where(shipping_labels.c.id == label_id)).one(),
+            account_id,
+            stage.now,
+        )
+        return list(
+            connection.execute(
+                sa.select(submissions, products.c.origin_type)
+                .join(products, products.c.id == submissions.c.product_id)
+                .where(submissions.c.account_id == account_id)
+            )
+        )
+
+
+def test_a_reader_gets_one_read_only_copy_with_all_rows(stage: Stage) -> None:
+    source, reader = stage.new_submission(INFS), stage.new_account("Reader")
+    first = stage.new_label(source, [])
+    second = stage.new_label(source, [])
+    (made,) = reader_of(stage, first, reader)
+    assert made.origin_type == "readOnly"
+    for label_id in (first, second):
+        assert [each.id for each in reader_of(stage, label_id, reader)] == [made.id]
+    with stage.database.reading() as connection:
+        assert {each.hardware_id for each in all_rows(connection, made.id)} == set(IDS)
+        may_read = connection.execute(sa.select(label_readers.c.label_id).where(label_readers.c.account_id == reader))
+        assert set(may_read.scalars()) == {first, second}
+
+
+def test_who_has_the_driver_anyway_needs_no_copy_to_read_a_label(stage: Stage) -> None:
+    share = Share(stage)
+    label = stage.new_label(share.source, [])
+    assert [each.origin_type for each in reader_of(stage, label, share.receiver)] == ["publisher"]
+    assert len(reader_of(stage, label, stage.account_id)) == 1
+    theirs = stage.new_label(share.current().id, [])
+    assert [each.id for each in reader_of(stage, theirs, stage.account_id)] == [share.source]
+    with stage.database.reading() as connection:
+        readers = set(connection.execute(sa.select(label_readers.c.label_id, label_readers.c.account_id)))
+    assert readers == {(label, share.receiver), (theirs, stage.account_id)}
+
+
+def test_ids_are_translated_to_the_copy_that_counts_today(stage: Stage) -> None:
+    share = Share(stage)
+
+    def found(account_id: int, submission_id: int = share.source) -> tuple[int, int] | None:
+        with stage.database.reading() as connection:
+            source = connection.execute(
+                sa.select(submissions.c.product_id).where(submissions.c.id == share.source)
+            ).scalar_one()
+            row = find_copy(
+                connection,
+                account_id,
+                seller_id=stage.account_id,
+                product_id=source,
+                submission_id=submission_id,
+            )
+            return None if row is None else (row.product_id, row.id)
+
+    first = share.current()
+    assert found(share.receiver) == (first.product_id, first.id)
+    share.patch(remove=IDS[:1])
+    second = share.current()
+    assert found(share.receiver) == (second.product_id, second.id)
+    assert found(stage.new_account("Stranger")) is None
+    assert found(share.receiver, first.id) is None
+
+
+def test_behind_a_copy_of_a_copy_stands_the_authors(stage: Stage) -> None:
+    share = Share(stage)
+    label = stage.new_label(share.current().id, [])
+    (copy,) = reader_of(stage, label, stage.new_account("Reader"))
+    with stage.database.reading() as connection:
+        assert original_submission(connection, copy.id) == share.source
+        assert original_submission(connection, share.source) == share.source
+        product = connection.execute(sa.select(products).where(products.c.id == copy.product_id)).one()
+    assert (product.source_publisher_id, product.source_product_id) == (share.receiver, share.current().product_id)
+
+
+def test_rows_are_told_apart_by_all_four_parts(stage: Stage) -> None:
+    """The same hardware id in two INFs: one of them is shared."""
+    source = stage.new_submission((Inf(IDS[:1]), Inf(IDS[:1], name="other.inf")))
+    receiver = stage.new_account("Receiver")
+    with stage.database.reading() as connection:
+        (wanted,) = [each for each in all_rows(connection, source) if each.inf_id == "other.inf"]
+    label = stage.new_label(
+        source,
+        [wanted._asdict()],
+        destination="anotherPartner",
+        specifications={"receiverPublisherId": str(receiver), "enforceChidTargeting": False},
+    )
+    stage.change(label, receiver_id=receiver)
+    made = stage.run(label).received_submission_id
+    with stage.database.reading() as connection:
+        assert all_rows(connection, made) == [DriverRow(*wanted)]
