@@ -9,9 +9,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from hwdash.clock import system_clock
+from hwdash.domain.targets import DriverRow
 from hwdash.storage.accounts import create_account
 from hwdash.storage.database import Database
-from hwdash.storage.driver_rows import DriverRow, write_driver_rows
+from hwdash.storage.driver_rows import write_driver_rows
+from hwdash.storage.label_tables import label_chids, label_hardware_ids, shipping_labels
+from hwdash.storage.labels import insert_label
 from hwdash.storage.products import insert_product
 from hwdash.storage.submissions import insert_submission
 from hwdash.storage.tables import products, submission_steps, submissions
@@ -20,6 +23,14 @@ from service import API
 BUNDLE = "4f1c9d2e-8a53-4f0e-9c1b-6d2f1a7b3c58"
 INF = "Sample.inf"
 RS3, RS5, GE = "WINDOWS_v100_X64_RS3_FULL", "WINDOWS_v100_X64_RS5_FULL", "WINDOWS_v100_X64_GE_FULL"
+MANUAL = {
+    "visibleToAccounts": [],
+    "isAutoInstallDuringOSUpgrade": False,
+    "isAutoInstallOnApplicableSystems": False,
+    "manualAcquisition": True,
+    "isDisclosureRestricted": False,
+    "publishToWindows10s": False,
+}
 ROWS = tuple(
     DriverRow(BUNDLE, INF, code, rf"pci\ven_1af4&dev_{number:04x}") for code in (RS3, RS5) for number in range(3)
 )
@@ -103,6 +114,48 @@ def finished_submission(
     connection.execute(submission_steps.insert().values(**step))
     write_driver_rows(connection, submission.id, result)
     return Finished(account_id, made.id, submission.id, rows)
+
+
+def stored_label(
+    connection: sa.Connection,
+    finished: Finished,
+    *,
+    rows: Mapping[DriverRow, str] | None = None,
+    chids: Mapping[str, str] | None = None,
+    destination: str = "windowsUpdate",
+    targeting: Mapping[str, Any] | None = None,
+    **changes: Any,
+) -> int:
+    """Store a label that no workflow runs, unless ``changes`` say otherwise one that has ended well: with these states
+    of its rows (all that there are, added) and CHIDs. Its id.
+    """
+    states = dict.fromkeys(finished.rows, "added") if rows is None else rows
+    row = insert_label(
+        connection,
+        account_id=finished.account_id,
+        product_id=finished.product_id,
+        submission_id=finished.id,
+        name="Stored label",
+        destination=destination,
+        specifications=MANUAL if destination == "windowsUpdate" else {"receiverPublisherId": "12345678"},
+        targeting=targeting or {"restrictedToAudiences": []},
+        justifications=[],
+        receiver_id=None,
+        hardware_ids=states,
+        chids=chids or {},
+        created_by="tests",
+        now=system_clock(),
+    )
+    ended = {"current_step": "finalizePublishing", "state": "completed"} | changes
+    connection.execute(shipping_labels.update().where(shipping_labels.c.id == row.id).values(**ended))
+    ids = label_hardware_ids.c
+    for each, state in states.items():
+        which = [ids.label_id == row.id, *(ids[name] == value for name, value in each._asdict().items())]
+        connection.execute(label_hardware_ids.update().where(*which).values(state=state))
+    for chid, state in (chids or {}).items():
+        which = [label_chids.c.label_id == row.id, label_chids.c.chid == chid]
+        connection.execute(label_chids.update().where(*which).values(state=state))
+    return int(row.id)
 
 
 def metadata_of(rows: Sequence[DriverRow], inf: Mapping[str, Any]) -> dict[str, Any]:

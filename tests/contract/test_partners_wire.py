@@ -12,10 +12,10 @@ import sqlalchemy as sa
 from callers import database_of, new_client
 from finished_submission import BUNDLE, INF, ROWS, RS5, Finished, finished_submission
 from hwdash.clock import system_clock
+from hwdash.domain.targets import DriverRow
 from hwdash.pipeline.work import result_blob_key
 from hwdash.storage.accounts import create_account
 from hwdash.storage.blobs import BlobStore
-from hwdash.storage.driver_rows import DriverRow
 from hwdash.storage.label_progress import AT_ONCE
 from hwdash.storage.label_tables import label_hardware_ids, shipping_labels
 from hwdash.storage.labels import insert_label

@@ -28,6 +28,14 @@ TEST_REGISTRY_KEY = Audience(
 )
 
 
+_OF_TESTS = {"codev", "surface ssrk", TEST_REGISTRY_KEY.name.casefold()}
+
+
+def is_for_tests(audience: Audience) -> bool:
+    """Are its machines for tests only, so that it may get attestation-signed drivers (contract/dashboard.md 112)?"""
+    return audience.name.casefold() in _OF_TESTS
+
+
 def check_audience(name: str, description: str, audience_name: str, taken: set[str]) -> None:
     """May an account get an audience of this name? ``taken`` are the names that it has, in any case."""
     found = [

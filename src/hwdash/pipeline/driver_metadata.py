@@ -6,9 +6,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from hwdash.domain.targets import DriverRow
 from hwdash.pipeline.work import result_blob_key
 from hwdash.storage.blobs import BlobStore
-from hwdash.storage.driver_rows import DriverRow, all_rows
+from hwdash.storage.driver_rows import all_rows
 from hwdash.storage.shares import original_submission
 from hwdash.storage.submissions import add_download, step_results
 from hwdash.vocabulary import DownloadType

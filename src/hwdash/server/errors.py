@@ -53,13 +53,19 @@ def domain_answer(error: DomainError, request_id: str) -> Refused:
             code=error.code,
             message=error.message,
             validation_errors=[
-                ValidationFinding(target=shown(target), message=message) for target, message in error.targets
+                ValidationFinding(target=shown(target), message=message) for target, message in _capped(error.targets)
             ],
             request_id=request_id,
         )
     )
     status = 400 if isinstance(error, MalformedBody) or _is_derived_refusal(error) else STATUS[error.code]
     return status, to_json(envelope.to_wire()), {}
+
+
+def _capped(targets: Sequence[tuple[str, str]]) -> Sequence[tuple[str, str]]:
+    """As many findings as are shown."""
+    more = len(targets) - FINDINGS_SHOWN
+    return targets if more <= 0 else [*targets[:FINDINGS_SHOWN], ("body", f"There are {more} findings more.")]
 
 
 def _is_derived_refusal(error: DomainError) -> bool:
@@ -76,9 +82,7 @@ def problem_answer(problem: HttpProblem) -> Refused:
 def invalid_input(error: ValidationError) -> DomainError:
     """All findings of a request body at once, each with the path of its field as clients write it."""
     found = error.errors(include_url=False, include_input=False)
-    targets = [(_path(each["loc"]), _sentence(each)) for each in found[:FINDINGS_SHOWN]]
-    if len(found) > FINDINGS_SHOWN:
-        targets.append(("body", f"There are {len(found) - FINDINGS_SHOWN} findings more."))
+    targets = [(_path(each["loc"]), _sentence(each)) for each in found]
     return DomainError(
         Code.INVALID_INPUT, "The request has invalid input; validationErrors lists every finding.", targets
     )

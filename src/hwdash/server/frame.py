@@ -134,7 +134,7 @@ class Frame:
         if route.query is not None:
             arguments.append(read_model(route.query, _query(query)))
         if route.body is not None:
-            body = await read_json(exchange.headers, exchange.body())
+            body = await read_json(exchange.headers, exchange.body(), route.largest_body)
             arguments.append(read_model(route.body, body, self._service.settings))
         return ids, arguments
 

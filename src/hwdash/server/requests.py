@@ -20,8 +20,6 @@ from hwdash.wire.base import WireModel
 
 M = TypeVar("M", bound=WireModel)
 
-MAX_BODY = 1 << 20
-
 Identity = tuple[str, str]
 """The client id, or a person's user id, and the tenant id that a token proves."""
 
@@ -54,8 +52,8 @@ def authorize(connection: sa.Connection, identity: Identity, roles: Collection[R
     return Caller(known.id, known.account_id, known.roles)
 
 
-async def read_json(headers: Mapping[str, str], chunks: AsyncIterator[bytes]) -> dict[str, Any]:
-    """The request's body, a JSON object. Raises 415, 413 and 400."""
+async def read_json(headers: Mapping[str, str], chunks: AsyncIterator[bytes], largest: int) -> dict[str, Any]:
+    """The request's body, a JSON object of at most so many bytes. Raises 415, 413 and 400."""
     media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type and media_type != "application/json" and not media_type.endswith("+json"):
         raise HttpProblem(415, f"The body must be application/json, not {media_type}.")
@@ -66,8 +64,8 @@ async def read_json(headers: Mapping[str, str], chunks: AsyncIterator[bytes]) ->
     body = bytearray()
     async for chunk in chunks:
         body += chunk
-        if len(body) > MAX_BODY:
-            raise HttpProblem(413, f"The body is larger than {MAX_BODY >> 20} MB.")
+        if len(body) > largest:
+            raise HttpProblem(413, f"The body is larger than {largest >> 20} MB.")
     try:
         # Bounded in depth, linear in time, strict: unlike json.loads it knows no NaN and no lone surrogates.
         value = from_json(bytes(body).removeprefix(codecs.BOM_UTF8), allow_inf_nan=False)

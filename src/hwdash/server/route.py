@@ -82,6 +82,7 @@ class Route:
     has no body).
     ``stream`` replaces ``call`` where a body is too large for memory: ``await stream(service, caller, exchange,
     ids...)``, after token and role are checked; it opens its transactions itself.
+    ``largest_body``: in bytes, of a body that ``body`` describes.
     ``is_point``: it reads a few rows by their keys (Database.read_point).
     ``answer``: the answer for the documentation: the model of its JSON, list[M] for a collection, tuple[M, ...] for a
     bare array, a media type for a file, None for an answer without a body.
@@ -100,6 +101,7 @@ class Route:
     stream: Callable[..., Awaitable[Any]] | None = None
     aliases: tuple[str, ...] = ()
     is_point: bool = False
+    largest_body: int = 1 << 20
 
     @property
     def writes(self) -> bool:

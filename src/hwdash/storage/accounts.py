@@ -123,6 +123,12 @@ def all_accounts(connection: sa.Connection) -> list[Account]:
     return [_as_account(row) for row in rows]
 
 
+def known_accounts(connection: sa.Connection, account_ids: Sequence[int]) -> set[int]:
+    """Which of these seller ids there are."""
+    query = sa.select(accounts.c.id).where(accounts.c.id.in_(account_ids))
+    return set(connection.execute(query).scalars()) if account_ids else set()
+
+
 def set_policy(connection: sa.Connection, account_id: int, policy: dict[str, Any]) -> None:
     """Give an account this policy. Raises AccountError when there is none."""
     statement = accounts.update().where(accounts.c.id == account_id).values(policy=policy)

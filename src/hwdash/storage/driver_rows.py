@@ -1,24 +1,16 @@
 """What a submission's packages hold, as rows: which hardware ids its labels can target."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import sqlalchemy as sa
 
+from hwdash.domain.targets import DriverRow
 from hwdash.storage.label_tables import driver_infs, driver_rows
 from hwdash.storage.tables import submission_steps
 
 LONGEST_ID = driver_rows.c.hardware_id.type.length or 0  # type: ignore[attr-defined]  # it is a String
 ASKED_AT_ONCE = 500
-
-
-class DriverRow(NamedTuple):
-    """A hardware id that a package has: the INF's name as the metadata spells it, ``hardware_id`` in lower case."""
-
-    bundle_id: str
-    inf_id: str
-    os_code: str
-    hardware_id: str
 
 
 def write_driver_rows(connection: sa.Connection, submission_id: int, preparation: Mapping[str, Any]) -> None:

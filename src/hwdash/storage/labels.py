@@ -5,14 +5,13 @@ read it, through a read-only copy. Each sees it below its own submission.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
 from hwdash.domain.identifiers import new_long_id
-from hwdash.storage.driver_rows import DriverRow
+from hwdash.domain.targets import DriverRow, TargetChanges
 from hwdash.storage.label_tables import (
     driver_rows,
     label_chids,
@@ -26,17 +25,6 @@ from hwdash.vocabulary import DistributionState, LabelStep, WorkflowState
 FIRST_STEP = LabelStep.PRE_PROCESS_SHIPPING_LABEL
 _HARDWARE_IDS, _CHIDS = label_hardware_ids.c, label_chids.c
 _ROW = (_HARDWARE_IDS.bundle_id, _HARDWARE_IDS.inf_id, _HARDWARE_IDS.os_code, _HARDWARE_IDS.hardware_id)
-
-
-@dataclass(frozen=True, slots=True)
-class TargetChanges:
-    """What becomes of the targets of a label: the state that each gets; ``new`` and ``new_chids`` are not on it yet."""
-
-    new: Sequence[DriverRow] = ()
-    changed: Mapping[DriverRow, str] = field(default_factory=dict)
-    new_chids: Sequence[str] = ()
-    changed_chids: Mapping[str, str] = field(default_factory=dict)
-    dropped_chids: Sequence[str] = ()
 
 
 def insert_label(
@@ -130,9 +118,9 @@ def _seen_below(submission: sa.Row[Any]) -> sa.ColumnElement[bool]:
 
 
 def hardware_ids_of(connection: sa.Connection, label_ids: Sequence[int]) -> Sequence[sa.Row[*tuple[Any, ...]]]:
-    """The hardware ids of labels, in order: ``label_id``, the four columns of a DriverRow, ``state``, ``run``."""
+    """The hardware ids of labels, in order: ``label_id``, the four columns of a DriverRow, ``state``."""
     query = (
-        sa.select(_HARDWARE_IDS.label_id, *_ROW, _HARDWARE_IDS.state, _HARDWARE_IDS.run)
+        sa.select(_HARDWARE_IDS.label_id, *_ROW, _HARDWARE_IDS.state)
         .where(_HARDWARE_IDS.label_id.in_(label_ids))
         .order_by(_HARDWARE_IDS.label_id, *_ROW)
     )

@@ -13,7 +13,8 @@ import sqlalchemy as sa
 
 from hwdash.domain.identifiers import new_blob_key, new_long_id, new_product_id
 from hwdash.domain.product import PUBLISHER, READ_ONLY
-from hwdash.storage.driver_rows import DriverRow, write_missing_driver_rows
+from hwdash.domain.targets import DriverRow
+from hwdash.storage.driver_rows import write_missing_driver_rows
 from hwdash.storage.label_tables import driver_infs, driver_rows, label_hardware_ids
 from hwdash.storage.labels import add_readers
 from hwdash.storage.product_search import remember_signatures

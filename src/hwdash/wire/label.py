@@ -282,7 +282,12 @@ class CoEngDriverPublishInfo(WireModel):
     ceiling_build_number: _Build = None
 
 
-_SPELT = {"audience": "restrictedToAudiences", "restrictedtoaudience": "restrictedToAudiences"}
+OLDER_NAMES = {
+    "targetinginfo": "targeting",
+    "audience": "restrictedToAudiences",
+    "restrictedtoaudience": "restrictedToAudiences",
+}
+"""Names that properties had once, in folded case (contract/api.md section 11, 12 and 13)."""
 _BLANKED = {"inservicepublishinfo", "coengdriverpublishinfo"}
 
 
@@ -305,12 +310,9 @@ class Targeting(WireModel):
             return value
         read = {}
         for name, each in value.items():
-            folded = name.casefold() if isinstance(name, str) else name
-            read[_SPELT.get(folded, name)] = {} if each in (None, "") and folded in _BLANKED else each
+            folded = name.casefold()
+            read[OLDER_NAMES.get(folded, name)] = {} if each in (None, "") and folded in _BLANKED else each
         return read
-
-
-_WRAPPERS = {"targetinginfo": "targeting"}
 
 
 class _WithTargeting(WireModel):
@@ -319,7 +321,7 @@ class _WithTargeting(WireModel):
     def _older_wrapper(cls, value: Any) -> Any:
         if not isinstance(value, dict):
             return value
-        return {_WRAPPERS.get(name.casefold(), name) if isinstance(name, str) else name: value[name] for name in value}
+        return {OLDER_NAMES.get(name.casefold(), name): each for name, each in value.items()}
 
 
 def _destination(value: str | None) -> str | None:

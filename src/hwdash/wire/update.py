@@ -55,6 +55,42 @@ def read_update(model: type[M], body: Mapping[str, Any]) -> tuple[M, ValidationE
         return model.model_validate(sound), error
 
 
+def read_sound(
+    model: type[M], body: Mapping[str, Any], older_names: Mapping[str, str]
+) -> tuple[M, ValidationError | None]:
+    """``body`` read as far as it is sound, whatever the depth, and what is wrong with the rest.
+
+    Each property of ``model`` may be absent. ``older_names`` are those in folded case that are read as another.
+    """
+    try:
+        return model.model_validate(body), None
+    except ValidationError as error:
+        sound: Any = body
+        for each in error.errors(include_url=False, include_input=False):
+            names = [part.casefold() for part in each["loc"] if isinstance(part, str)]
+            sound = _without(sound, names, older_names)
+        try:
+            return model.model_validate(sound), error
+        except ValidationError:
+            return model(), error
+
+
+def _without(value: Any, path: Sequence[str], older_names: Mapping[str, str]) -> Any:
+    """A document without the property at ``path``, its names in folded case."""
+    if isinstance(value, list) and len(value) == 1:
+        return [_without(value[0], path, older_names)]
+    if not isinstance(value, dict) or not path:
+        return value
+    kept = {}
+    for name, member in value.items():
+        folded = older_names.get(name.casefold(), name).casefold()
+        if folded != path[0]:
+            kept[name] = member
+        elif len(path) > 1 and isinstance(member, dict | list):
+            kept[name] = _without(member, path[1:], older_names)
+    return kept
+
+
 def changed_properties(
     body: Mapping[str, Any],
     current: Mapping[str, Any],

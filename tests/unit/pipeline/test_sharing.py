@@ -9,8 +9,9 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from hwdash.domain.targets import DriverRow
 from hwdash.storage.database import Database
-from hwdash.storage.driver_rows import DriverRow, all_rows
+from hwdash.storage.driver_rows import all_rows
 from hwdash.storage.label_tables import driver_infs, label_hardware_ids, label_readers, shipping_labels
 from hwdash.storage.products import find_product
 from hwdash.storage.shares import ensure_reader, find_copy, limit_to_the_shared, original_submission

@@ -5,8 +5,8 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from finished_submission import BUNDLE, INF, ROWS, RS3, finished_submission, metadata_of, stage_of_labels
+from hwdash.domain.targets import DriverRow
 from hwdash.storage.driver_rows import (
-    DriverRow,
     all_rows,
     has_driver_rows,
     inf_names,

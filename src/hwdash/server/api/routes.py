@@ -9,6 +9,7 @@ from hwdash.server.api.pages import PageQuery
 from hwdash.server.paths import CANONICAL_BASE
 from hwdash.server.route import HARDWARE_ROLES, LABEL_OWNERS, PRODUCT_SUBMITTERS, Route
 from hwdash.wire.audience import Audience
+from hwdash.wire.label import LabelCreateBody, LabelUpdateBody, ShippingLabel
 from hwdash.wire.preprod import PreprodAsset, PreprodPackage
 from hwdash.wire.product import Product, ProductCreate, ProductUpdateBody
 from hwdash.wire.submission import Submission, SubmissionCreate, SubmissionUpdateBody
@@ -22,6 +23,8 @@ LABEL = f"{LABELS}/{{label_id}}"
 PREPROD_PACKAGES = f"{CANONICAL_BASE}/preprod/packages"
 PREPROD_PACKAGE = f"{PREPROD_PACKAGES}/{{package_id}}"
 PREPROD_ASSET = f"{PREPROD_PACKAGE}/assets/{{asset_id}}"
+# Room for 50,000 hardware ids.
+LARGEST_LABEL = 32 << 20
 _SOURCE = "{seller_id}/sourceproductid/{product_id}/sourcesubmissionid/{submission_id}"
 
 ROUTES = (
@@ -110,28 +113,53 @@ ROUTES = (
         partners.create_publisher_metadata,
         status=202,
     ),
-    Route("GET", LABELS, "list a submission's shipping labels", HARDWARE_ROLES, labels.list_of_labels, answer=list),
+    Route(
+        "GET",
+        LABELS,
+        "list a submission's shipping labels, newest first",
+        HARDWARE_ROLES,
+        labels.list_of_labels,
+        query=labels.LabelListQuery,
+        answer=list[ShippingLabel],
+    ),
     Route(
         "POST",
         LABELS,
-        "create a shipping label: refused, not served yet",
+        "create a shipping label, and begin its distribution",
         LABEL_OWNERS,
         labels.create_label,
-        body=labels.LabelBody,
+        body=LabelCreateBody,
+        answer=ShippingLabel,
         status=201,
+        again=labels.get_label,
+        largest_body=LARGEST_LABEL,
     ),
-    Route("GET", LABEL, "get a shipping label: none exists yet", HARDWARE_ROLES, labels.no_label),
+    Route(
+        "GET",
+        LABEL,
+        "get a shipping label with its workflow status, and its targeting where that is asked for",
+        HARDWARE_ROLES,
+        labels.get_label,
+        query=labels.TargetingQuery,
+        answer=ShippingLabel,
+    ),
     Route(
         "PATCH",
         LABEL,
-        "change a shipping label's targeting: none exists yet",
+        "change a shipping label's targeting",
         LABEL_OWNERS,
-        labels.no_label,
-        body=labels.LabelBody,
+        labels.update_label,
+        body=LabelUpdateBody,
         status=204,
+        largest_body=LARGEST_LABEL,
     ),
     Route(
-        "PUT", f"{LABEL}/cancel", "cancel a shipping label: none exists yet", LABEL_OWNERS, labels.no_label, status=204
+        "PUT",
+        f"{LABEL}/cancel",
+        "cancel a shipping label in approval or gradual rollout; no body",
+        LABEL_OWNERS,
+        labels.cancel_label,
+        status=204,
     ),
     Route(
         "GET",
