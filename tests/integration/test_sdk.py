@@ -10,7 +10,15 @@ import pytest
 
 from hwdash.sdk.auth import ClientSecret
 from hwdash.sdk.client import HardwareClient
-from hwdash.sdk.errors import ApiError, AuthenticationError, SdkError, SigningFailed, SubmissionFailed, TransportError
+from hwdash.sdk.errors import (
+    ApiError,
+    AuthenticationError,
+    LabelFailed,
+    SdkError,
+    SigningFailed,
+    SubmissionFailed,
+    TransportError,
+)
 from hwdash.wire.preprod import PreprodAsset
 from service import X64, Served, signed_cabinet
 
@@ -320,3 +328,76 @@ def test_a_preproduction_download_goes_on_where_it_broke(service: Served, tmp_pa
     assert (tmp_path / "signed.zip").read_bytes() == content
     assert all(request.headers["Authorization"].startswith("Bearer ") for request in seen)
     assert seen[1].headers["If-Match"] == '"1"'
+
+
+def labels_seen(*statuses: tuple[object, str]) -> tuple[Fault, list[str]]:
+    """The label 7 as it is at each look, and then stays; in the forms that Microsoft's service was seen to use."""
+    looked: list[str] = []
+
+    def fault(request: httpx.Request, number: int) -> httpx.Response | None:
+        if "/shippingLabels/7" not in request.url.path:
+            return None
+        looked.append(request.method)
+        step, state = statuses[min(len(looked), len(statuses)) - 1]
+        status = {"currentStep": step, "state": state, "messages": ["Ask later."], "errorReport": ""}
+        ids = {"id": 7, "productId": 5, "submissionId": 6}
+        label = {**ids, "name": "n", "destination": "windowsUpdate", "workflowStatus": status, "links": []}
+        return httpx.Response(200, json=label)
+
+    return fault, looked
+
+
+@pytest.mark.parametrize(
+    ("statuses", "until_approval", "looks"),
+    [
+        (
+            [
+                *(("Created", "completed"), (5, "started"), ("somethingNew", "completed")),
+                *(("microsoftApproval", "started"), ("publishing", "started")),
+                *(("finalizePublishing", "started"), ("finalizePublishing", "completed")),
+            ],
+            *(False, 7),
+        ),
+        ([("preProcessShippingLabel", "notStarted"), ("microsoftApproval", "notStarted")], True, 2),
+        ([("updateGeneration", "started"), ("finalizePublishing", "started")], True, 2),
+        ([("processSharing", "completed"), ("FinalizeSharing", "completed")], False, 2),
+    ],
+)
+def test_waiting_for_a_label_ends_when_it_is_published_or_shared(
+    service: Served, statuses: list[tuple[object, str]], until_approval: bool, looks: int
+) -> None:
+    fault, looked = labels_seen(*statuses)
+    with sdk(service, fault) as client:
+        label = client.wait_label(5, 6, 7, until_approval=until_approval, poll_seconds=0)
+    assert (len(looked), label.workflow_status.state) == (looks, statuses[-1][1])
+
+
+def test_waiting_for_a_label_that_fails_tells_where_and_why(service: Served) -> None:
+    fault, looked = labels_seen(("microsoftApproval", "started"), ("microsoftApproval", "failed"))
+    with sdk(service, fault) as client, pytest.raises(LabelFailed, match="Ask later") as failure:
+        client.wait_label(5, 6, 7, poll_seconds=0)
+    assert (failure.value.step, failure.value.messages, len(looked)) == ("microsoftApproval", ["Ask later."], 2)
+
+
+def test_waiting_for_a_label_ends_when_time_is_up(service: Served) -> None:
+    fault, looked = labels_seen(("microsoftApproval", "started"))
+    with sdk(service, fault) as client:
+        clock = iter(range(100))
+        client._now, client._sleep = lambda: float(next(clock)), lambda seconds: None
+        with pytest.raises(TransportError, match="label 7 has not ended in 3 s"):
+            client.wait_label(5, 6, 7, timeout_seconds=3)
+    assert len(looked) == 4
+
+
+def test_a_change_of_a_label_whose_answer_is_lost_is_not_sent_twice_blindly(service: Served) -> None:
+    def lose(request: httpx.Request, number: int) -> httpx.Response | None:
+        if request.method == "PATCH":
+            raise httpx.ReadError("lost", request=request)
+        return None
+
+    with sdk(service, lose) as client:
+        with pytest.raises(TransportError, match="lost"):
+            client.update_label(5, 6, 7, {"restrictedToAudiences": []})
+        transport = client._http._transport
+        assert isinstance(transport, Unreliable)
+        assert [request.method for request in transport.seen].count("PATCH") == 1

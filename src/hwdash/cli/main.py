@@ -17,6 +17,8 @@ COMMANDS = {
     "submit": ("hwdash.cli.submit", "submit", "Submit a package, wait, and download what was signed."),
     "product": ("hwdash.cli.product", "product", "The products of the account: list, show, create, update."),
     "submission": ("hwdash.cli.submission", "submission", "The submissions of a product, step by step."),
+    "label": ("hwdash.cli.label", "label", "Publish drivers: the shipping labels of a submission."),
+    "share": ("hwdash.cli.share", "share", "Give a driver on to another account."),
     "audience": ("hwdash.cli.audience", "audience", "The audiences that shipping labels can be restricted to."),
     "preprod": ("hwdash.cli.preprod", "preprod", "Have packages signed for test machines, before production."),
     "package": ("hwdash.cli.package", "package", "Build, sign and check driver packages on this machine."),

@@ -1,6 +1,6 @@
 """What the client commands share: the connection, errors as exit codes, the steps of a workflow as they pass."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,8 +11,15 @@ from hwdash.cli.output import Exit, Refused, progress_bar, say
 from hwdash.sdk.client import HardwareClient
 from hwdash.sdk.errors import ApiError, AuthenticationError, SdkError, TransportError
 from hwdash.sdk.transfer import Progress
-from hwdash.vocabulary import SUBMISSION_STEPS
-from hwdash.wire.submission import Submission
+from hwdash.vocabulary import (
+    SHARING_STEPS,
+    SUBMISSION_STEPS,
+    WINDOWS_UPDATE_STEPS,
+    LabelDestination,
+    WorkflowState,
+)
+from hwdash.wire.label import ShippingLabel
+from hwdash.wire.submission import Submission, WorkflowStatus
 
 
 def client_of(connection: Connection) -> HardwareClient:
@@ -53,22 +60,43 @@ def move(client: HardwareClient, submission: Submission, kind: str, transfer: Ca
             return
 
 
-def show_steps() -> Callable[[Submission], None]:
-    """A line for each step: as it was seen, or "passed" when it began and ended between two looks."""
-    steps = [str(step) for step in SUBMISSION_STEPS]
-    shown, last = 0, ""
+class _Steps:
+    """A line for each step: as it was seen, or "passed" when it began and ended between two looks; and what the service
+    says of it while it goes on.
+    """
 
-    def show(submission: Submission) -> None:
-        nonlocal shown, last
-        status = submission.workflow_status
-        if status is None or last == (now := f"{status.current_step} {status.state}"):
+    def __init__(self) -> None:
+        self._shown = 0
+        self._last: tuple[str, list[str]] = ("", [])
+
+    def show(self, steps: Sequence[str], status: WorkflowStatus | None) -> None:
+        if status is None or self._last == (now := (f"{status.current_step} {status.state}", status.messages)):
             return
-        last = now
-        number = steps.index(status.current_step) + 1 if status.current_step in steps else shown
-        for between in range(shown + 1, number):
+        number = steps.index(status.current_step) + 1 if status.current_step in steps else self._shown
+        for between in range(self._shown + 1, number):
             say(f"[{between}/{len(steps)}] {steps[between - 1]} passed")
-        say(f"[{number}/{len(steps)}] {now}")
-        shown = max(shown, number)
+        if self._last[0] != now[0]:
+            say(f"[{number}/{len(steps)}] {now[0]}")
+        if status.state != WorkflowState.FAILED:
+            # Of a failure the command's end tells why.
+            for message in status.messages:
+                say(f"  {message}")
+        self._shown, self._last = max(self._shown, number), now
+
+
+def show_steps() -> Callable[[Submission], None]:
+    """Show the steps of a submission as they pass."""
+    steps = _Steps()
+    return lambda submission: steps.show(SUBMISSION_STEPS, submission.workflow_status)
+
+
+def show_label_steps() -> Callable[[ShippingLabel], None]:
+    """Show the steps of a shipping label as they pass."""
+    steps = _Steps()
+
+    def show(label: ShippingLabel) -> None:
+        is_share = label.destination.casefold() == LabelDestination.ANOTHER_PARTNER.casefold()
+        steps.show(SHARING_STEPS if is_share else WINDOWS_UPDATE_STEPS, label.workflow_status)
 
     return show
 

@@ -169,6 +169,39 @@ def download(
         click.echo(target)
 
 
+@submission.command()
+@PRODUCT_ID
+@SUBMISSION_ID
+@json_option
+@profile_option
+def metadata(product_id: int, submission_id: int, as_json: bool, profile: str | None) -> None:
+    """Have the driver metadata of SUBMISSION_ID made, which another account shared.
+
+    It is there later, at Microsoft after hours, as the download driverMetadata; labels need it.
+    """
+    with connected(profile) as client:
+        client.create_publisher_metadata(product_id, submission_id)
+        say("driver metadata requested")
+        if as_json:
+            print_json(client.document(_path(product_id, submission_id)))
+
+
+@submission.command()
+@click.argument("seller_id", type=click.IntRange(min=1))
+@PRODUCT_ID
+@SUBMISSION_ID
+@json_option
+@profile_option
+def received(seller_id: int, product_id: int, submission_id: int, as_json: bool, profile: str | None) -> None:
+    """Show what the account SELLER_ID shared, by its own PRODUCT_ID and SUBMISSION_ID.
+
+    The ids that are shown are those of this account.
+    """
+    with connected(profile) as client:
+        found = client.look_up(seller_id, product_id, submission_id)
+        _show(client, found.product_id, found.id, as_json)
+
+
 def _path(product_id: int, submission_id: int) -> str:
     return f"products/{product_id}/submissions/{submission_id}"
 

@@ -1,6 +1,8 @@
 """A client for the Hardware dashboard API: this service's or Microsoft's."""
 
+import json
 import ssl
+import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -12,9 +14,10 @@ import httpx
 
 from hwdash.sdk import requests, transfer
 from hwdash.sdk.auth import Credentials
-from hwdash.sdk.errors import ApiError, SdkError, SigningFailed, SubmissionFailed, TransportError
-from hwdash.vocabulary import SigningStatus
+from hwdash.sdk.errors import ApiError, LabelFailed, SdkError, SigningFailed, SubmissionFailed, TransportError
+from hwdash.vocabulary import DownloadType, LabelDestination, LabelStep, SigningStatus
 from hwdash.wire.audience import Audience
+from hwdash.wire.label import ShippingLabel
 from hwdash.wire.preprod import PreprodAsset, PreprodPackage
 from hwdash.wire.product import Product
 from hwdash.wire.submission import Submission
@@ -25,9 +28,14 @@ TRIES = 6
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 60.0
 
+_LABEL_ENDS = {(each.casefold(), "completed") for each in (LabelStep.FINALIZE_PUBLISHING, LabelStep.FINALIZE_SHARING)}
+_FROM_APPROVAL = {
+    each.casefold() for each in (LabelStep.MICROSOFT_APPROVAL, LabelStep.PUBLISHING, LabelStep.FINALIZE_PUBLISHING)
+}
+
 
 class HardwareClient:
-    """Products, submissions and preproduction packages of one account.
+    """Products, submissions, shipping labels and preproduction packages of one account.
 
     ``url`` is the service's origin, ``verify`` the path of a CA certificate or True for the system's. Methods raise the
     errors of hwdash.sdk.errors. What can be repeated without harm is repeated when the connection breaks or the service
@@ -156,9 +164,10 @@ class HardwareClient:
         """Wait until the workflow has ended well. Raises SubmissionFailed when it failed, TransportError when time is
         up.
         """
-        until = None if timeout_seconds is None else self._now() + timeout_seconds
-        while True:
-            submission = self.get_submission(product_id, submission_id)
+        what = f"submission {submission_id} has not finished"
+        for submission in self._looks(
+            lambda: self.get_submission(product_id, submission_id), what, poll_seconds, timeout_seconds
+        ):
             progress(submission)
             status = submission.workflow_status
             if status is not None and status.state == "failed":
@@ -169,11 +178,117 @@ class HardwareClient:
                 )
             if submission.download("signedPackage") is not None:
                 return submission
-            if until is not None and self._now() > until:
-                raise TransportError(
-                    f"submission {submission_id} has not finished in {timeout_seconds:.0f} s; it goes on: wait again"
-                )
-            self._sleep(poll_seconds)
+        raise AssertionError("there is always one more look")
+
+    def create_label(
+        self, product_id: int, submission_id: int, label: Mapping[str, Any], *, request_id: str | None = None
+    ) -> ShippingLabel:
+        """Create a shipping label, as contract/api.md 3.7 has it; its workflow starts at once. ``request_id`` as in
+        ``create_product``.
+        """
+        return self._send(requests.create_label(product_id, submission_id, label), request_id)
+
+    def share(
+        self,
+        product_id: int,
+        submission_id: int,
+        receiver: int,
+        *,
+        name: str,
+        enforce_chids: bool = False,
+        targeting: Mapping[str, Any] | None = None,
+        request_id: str | None = None,
+    ) -> ShippingLabel:
+        """Share a driver with the account ``receiver`` (a seller id). ``targeting`` says what of it, None all of it;
+        ``enforce_chids`` makes the receiver name CHIDs in each label of its own.
+        """
+        label = {
+            "name": name,
+            "destination": LabelDestination.ANOTHER_PARTNER,
+            "recipientSpecifications": {"receiverPublisherId": str(receiver), "enforceChidTargeting": enforce_chids},
+            **({} if targeting is None else {"targeting": targeting}),
+        }
+        return self.create_label(product_id, submission_id, label, request_id=request_id)
+
+    def get_label(
+        self, product_id: int, submission_id: int, label_id: int, *, targeting: bool = False
+    ) -> ShippingLabel:
+        """One shipping label with its workflow status, and with its targeting when that is asked for."""
+        return self._send(requests.get_label(product_id, submission_id, label_id, targeting=targeting))
+
+    def labels(self, product_id: int, submission_id: int) -> Iterator[ShippingLabel]:
+        """All shipping labels of a submission."""
+        return self._all(lambda page: requests.list_labels(product_id, submission_id, page))
+
+    def update_label(self, product_id: int, submission_id: int, label_id: int, targeting: Mapping[str, Any]) -> None:
+        """Change the targeting of a shipping label; each hardware id and CHID says in ``action`` what becomes of it.
+        The label runs once more.
+        """
+        self._send(requests.update_label(product_id, submission_id, label_id, targeting))
+
+    def cancel_label(self, product_id: int, submission_id: int, label_id: int) -> None:
+        """Ask for the end of a shipping label that waits for approval or rolls out. It ends later, as failed."""
+        self._send(requests.cancel_label(product_id, submission_id, label_id))
+
+    def wait_label(
+        self,
+        product_id: int,
+        submission_id: int,
+        label_id: int,
+        *,
+        until_approval: bool = False,
+        poll_seconds: float = 5.0,
+        timeout_seconds: float | None = None,
+        progress: Callable[[ShippingLabel], None] = lambda label: None,
+    ) -> ShippingLabel:
+        """Wait until a shipping label is published or shared. Raises LabelFailed when it failed or was cancelled,
+        TransportError when time is up. A step that is not known, or a number, is waited through.
+
+        With ``until_approval`` it is enough that the label has come to microsoftApproval, as Microsoft's own client has
+        it: the rest may take days.
+        """
+        what = f"label {label_id} has not ended"
+        for label in self._looks(
+            lambda: self.get_label(product_id, submission_id, label_id), what, poll_seconds, timeout_seconds
+        ):
+            progress(label)
+            status = label.workflow_status
+            step, state = status.current_step.casefold(), status.state.casefold()
+            if state == "failed":
+                raise LabelFailed(status.current_step, status.messages)
+            if (step, state) in _LABEL_ENDS or (until_approval and step in _FROM_APPROVAL):
+                return label
+        raise AssertionError("there is always one more look")
+
+    def create_publisher_metadata(self, product_id: int, submission_id: int) -> None:
+        """Have the driver metadata of a received submission made; it is there later, as its ``driverMetadata``."""
+        self._send(requests.create_publisher_metadata(product_id, submission_id))
+
+    def look_up(self, seller_id: int, product_id: int, submission_id: int) -> Submission:
+        """The submission of this account that ``submission_id`` of the account ``seller_id`` was shared as."""
+        return self._send(requests.look_up(seller_id, product_id, submission_id))
+
+    def driver_metadata(self, product_id: int, submission_id: int) -> dict[str, Any]:
+        """The driver metadata of a submission (contract/api.md 3.13): what its labels can target. Raises SdkError when
+        there is none yet.
+        """
+        submission = self.get_submission(product_id, submission_id)
+        url = submission.download(DownloadType.DRIVER_METADATA)
+        if url is None:
+            raise SdkError(
+                f"Submission {submission_id} has no driver metadata yet, and nothing can be targeted without. It comes "
+                "when the submission has finished; for a received one it has to be asked for (createpublishermetadata)."
+            )
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "metadata.json"
+            self.download(url, file)
+            try:
+                metadata = json.loads(file.read_bytes())
+            except ValueError as error:
+                raise SdkError(f"the driver metadata of submission {submission_id} is not JSON: {error}") from error
+        if not isinstance(metadata, dict):
+            raise SdkError(f"the driver metadata of submission {submission_id} is not a JSON object")
+        return metadata
 
     def upload_preprod(
         self, package: Path, progress: transfer.Progress = transfer.silent, *, request_id: str | None = None
@@ -197,17 +312,14 @@ class HardwareClient:
         progress: Callable[[PreprodPackage], None] = lambda package: None,
     ) -> PreprodPackage:  # fmt: skip
         """Wait until the package is signed. Raises SigningFailed when it failed, TransportError when time is up."""
-        until = None if timeout_seconds is None else self._now() + timeout_seconds
-        while True:
-            package = self.get_preprod(package_id)
+        what = f"package {package_id} is not signed"
+        for package in self._looks(lambda: self.get_preprod(package_id), what, poll_seconds, timeout_seconds):
             progress(package)
             if package.signing_status == SigningStatus.FAILED:
                 raise SigningFailed(package_id, package.error.message if package.error else "The service gave none.")
             if package.signing_status == SigningStatus.SUCCEEDED:
                 return package
-            if until is not None and self._now() > until:
-                raise TransportError(f"package {package_id} is not signed after {timeout_seconds:.0f} s; it goes on")
-            self._sleep(poll_seconds)
+        raise AssertionError("there is always one more look")
 
     def download_preprod(
         self, package_id: str, asset: PreprodAsset, target: Path, progress: transfer.Progress = transfer.silent
@@ -217,6 +329,17 @@ class HardwareClient:
         transfer.download(
             self._http, url, target, progress, self._sleep, authorization=self._authorization, sha256=asset.content_hash
         )
+
+    def _looks(
+        self, look: Callable[[], T], otherwise: str, poll_seconds: float, timeout_seconds: float | None
+    ) -> Iterator[T]:
+        """Look again and again. Raises TransportError, with what is not ``otherwise``, when time is up."""
+        until = None if timeout_seconds is None else self._now() + timeout_seconds
+        while True:
+            yield look()
+            if until is not None and self._now() > until:
+                raise TransportError(f"{otherwise} in {timeout_seconds:.0f} s; it goes on: wait again")
+            self._sleep(poll_seconds)
 
     def _all(self, call: Callable[[str | None], requests.Call[tuple[list[T], str | None]]]) -> Iterator[T]:
         page: str | None = None

@@ -6,6 +6,8 @@ SdkError
   ApiError              the service refused the request
     Throttled           ... because there were too many; retry_after says when to come back
   SubmissionFailed      the workflow of a submission ended in failed
+  LabelFailed           the workflow of a shipping label ended in failed
+  NothingSelected       what a shipping label should target is not in the driver
   SigningFailed         a preproduction package was not signed
 """
 
@@ -61,6 +63,19 @@ class SubmissionFailed(SdkError):
         super().__init__("\n".join([f"The submission failed in {step}.", *messages]))
         self.step = step
         self.messages = list(messages)
+
+
+class LabelFailed(SdkError):
+    """A shipping label ended in failed at ``step``, cancelled or refused; ``messages`` say why."""
+
+    def __init__(self, step: str, messages: Sequence[str]) -> None:
+        super().__init__("\n".join([f"The shipping label failed in {step}.", *messages]))
+        self.step = step
+        self.messages = list(messages)
+
+
+class NothingSelected(SdkError):
+    """What a shipping label should target is not in the driver; the message says what is there."""
 
 
 class SigningFailed(SdkError):

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from hwdash.sdk.errors import ApiError, AuthenticationError, SdkError, Throttled
 from hwdash.wire.audience import Audience
 from hwdash.wire.base import WireModel
+from hwdash.wire.label import ShippingLabel
 from hwdash.wire.preprod import PreprodAsset, PreprodPackage
 from hwdash.wire.product import Product
 from hwdash.wire.submission import Submission
@@ -106,6 +107,54 @@ def list_submissions(product_id: int, page: str | None = None) -> Call[tuple[lis
 def update_submission(product_id: int, submission_id: int, name: str) -> Call[None]:
     """``PATCH submissions/{id}``."""
     return Call("PATCH", f"{BASE}/products/{product_id}/submissions/{submission_id}", _nothing, {"name": name})
+
+
+def create_label(product_id: int, submission_id: int, label: Mapping[str, Any]) -> Call[ShippingLabel]:
+    """``POST shippingLabels``."""
+    return Call("POST", _labels(product_id, submission_id), _model(ShippingLabel), label, repeatable=False)
+
+
+def get_label(product_id: int, submission_id: int, label_id: int, *, targeting: bool = False) -> Call[ShippingLabel]:
+    """``GET shippingLabels/{id}``, with its targeting when that is asked for."""
+    query = "?includeTargetingInfo=true" if targeting else ""
+    return Call("GET", f"{_labels(product_id, submission_id)}/{label_id}{query}", _model(ShippingLabel))
+
+
+def list_labels(
+    product_id: int, submission_id: int, page: str | None = None
+) -> Call[tuple[list[ShippingLabel], str | None]]:
+    """``GET shippingLabels``."""
+    return Call("GET", page or _labels(product_id, submission_id), _collection(ShippingLabel))
+
+
+def update_label(product_id: int, submission_id: int, label_id: int, targeting: Mapping[str, Any]) -> Call[None]:
+    """``PATCH shippingLabels/{id}``. While the run that it starts goes on a second one is refused, so it is not
+    repeated blindly.
+    """
+    path = f"{_labels(product_id, submission_id)}/{label_id}"
+    return Call("PATCH", path, _nothing, {"targeting": targeting}, repeatable=False)
+
+
+def cancel_label(product_id: int, submission_id: int, label_id: int) -> Call[None]:
+    """``PUT cancel``, without a body."""
+    return Call("PUT", f"{_labels(product_id, submission_id)}/{label_id}/cancel", _nothing)
+
+
+def create_publisher_metadata(product_id: int, submission_id: int) -> Call[None]:
+    """``POST createpublishermetadata``. One more while one is under way does nothing."""
+    path = f"{BASE}/products/{product_id}/submissions/{submission_id}/createpublishermetadata"
+    return Call("POST", path, _nothing, {})
+
+
+def look_up(seller_id: int, product_id: int, submission_id: int) -> Call[Submission]:
+    """``GET relationships``: the caller's own submission that another account's was shared as."""
+    # The misspelling is the service's own.
+    path = f"sourcepubliherid/{seller_id}/sourceproductid/{product_id}/sourcesubmissionid/{submission_id}"
+    return Call("GET", f"{BASE}/products/relationships/{path}", _model(Submission))
+
+
+def _labels(product_id: int, submission_id: int) -> str:
+    return f"{BASE}/products/{product_id}/submissions/{submission_id}/shippingLabels"
 
 
 def list_audiences(page: str | None = None) -> Call[tuple[list[Audience], str | None]]:

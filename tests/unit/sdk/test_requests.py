@@ -48,3 +48,40 @@ def test_what_is_no_collection_is_refused(answer: Any) -> None:
 def test_links_may_be_absent() -> None:
     assert requests.next_page({"value": []}) is None
     assert requests.joined([{"value": [1], "links": None}]) == {"value": [1], "links": []}
+
+
+LABEL = {"name": "n", "destination": "windowsUpdate"}
+
+
+@pytest.mark.parametrize(
+    ("call", "method", "path", "body", "repeatable"),
+    [
+        (requests.create_label(5, 6, LABEL), "POST", "products/5/submissions/6/shippingLabels", LABEL, False),
+        (requests.get_label(5, 6, 7), "GET", "products/5/submissions/6/shippingLabels/7", None, True),
+        (
+            requests.get_label(5, 6, 7, targeting=True),
+            *("GET", "products/5/submissions/6/shippingLabels/7?includeTargetingInfo=true", None, True),
+        ),
+        (requests.list_labels(5, 6), "GET", "products/5/submissions/6/shippingLabels", None, True),
+        (
+            requests.update_label(5, 6, 7, {"chids": []}),
+            *("PATCH", "products/5/submissions/6/shippingLabels/7", {"targeting": {"chids": []}}, False),
+        ),
+        (requests.cancel_label(5, 6, 7), "PUT", "products/5/submissions/6/shippingLabels/7/cancel", None, True),
+        (
+            requests.create_publisher_metadata(5, 6),
+            *("POST", "products/5/submissions/6/createpublishermetadata", {}, True),
+        ),
+        (
+            requests.look_up(4, 5, 6),
+            "GET",
+            "products/relationships/sourcepubliherid/4/sourceproductid/5/sourcesubmissionid/6",
+            *(None, True),
+        ),
+    ],
+)
+def test_a_request_about_labels_is_built_as_documented(
+    call: requests.Call[Any], method: str, path: str, body: Any, repeatable: bool
+) -> None:
+    assert (call.method, call.path, call.body) == (method, f"/v2.0/my/hardware/{path}", body)
+    assert call.repeatable is repeatable
