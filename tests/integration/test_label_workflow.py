@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from hwdash.domain.audience import TEST_REGISTRY_KEY
-from hwdash.pipeline import microsoft_approval, publishing
+from hwdash.pipeline import microsoft_approval, publishing, review
 from hwdash.pipeline.approval import approve, reject
 from hwdash.pipeline.engine import Outcome
 from hwdash.pipeline.label import STEPS
@@ -19,7 +19,7 @@ from hwdash.pipeline.rollout_wishes import Wish, ask, take_label_back
 from hwdash.pipeline.submission import SubmissionWorkflow
 from hwdash.storage.accounts import set_policy
 from hwdash.storage.database import Database
-from hwdash.storage.label_tables import label_chids, label_hardware_ids, shipping_labels
+from hwdash.storage.label_tables import label_chids, label_hardware_ids
 from hwdash.storage.tables import submissions
 from stored_labels import AUTOMATIC, MANUAL, NOON, TRUSTED, X64, Inf, Stage
 
@@ -324,6 +324,14 @@ class TestSubmission:
         assert f"submission {submission_id} failed" in label.messages[0]
         assert stage.label(other).wake_at is None
 
+    def test_that_a_review_rejects_fails_them_too(self, stage: Stage) -> None:
+        submission_id = stage.new_submission(state="started", current_step="manualReview")
+        label_id = stage.new_label(submission_id)
+        stage.run(label_id)
+        with stage.database.writing() as connection:
+            assert review.reject(connection, stage.blobs, submission_id, word(stage, "not signed off"))
+        assert stands(stage.wake(label_id)) == ("publishJobValidation", "failed")
+
     def test_without_a_signed_package_is_not_published(self, stage: Stage) -> None:
         submission_id = stage.new_submission()
         with stage.database.writing() as connection:
@@ -410,7 +418,7 @@ class TestSteps:
 
 def test_a_label_that_shares_goes_its_own_course(stage: Stage) -> None:
     label_id = stage.new_label(stage.new_submission(), destination="anotherPartner", specifications={})
+    stage.change(label_id, receiver_id=stage.new_account("Partner"))
     label = stage.run(label_id)
     assert stands(label) == ("finalizeSharing", "completed")
-    with stage.database.reading() as connection:
-        assert connection.execute(sa.select(sa.func.count()).select_from(shipping_labels)).scalar_one() == 1
+    assert (label.live_targeting, label.approval, label.rollout) == (None, None, None)
