@@ -28,6 +28,8 @@ SUBMITTERS = frozenset({"Driver Submitter", "Administrator"})
 OWNERS = frozenset({"Shipping Label Owner", "Administrator"})
 
 PRODUCT = {"productName": "P", "testHarness": "Attestation", "requestedSignatures": [X64]}
+OFFERS = "/distribution/v1/offers"
+MACHINE = {"os": {"build": 22631, "architecture": "amd64"}, "devices": [{"hardwareIds": ["ROOT\\NOTHING"]}]}
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,8 @@ TABLE: dict[tuple[str, str], Row] = {
     ("GET", f"{API}{_PREPROD}/{{package}}/assets"): Row(ALL, NOT_FOUND),
     ("GET", f"{API}{_PREPROD}/{{package}}/assets/{{asset}}"): Row(ALL, NOT_FOUND),
     ("GET", f"{API}{_PREPROD}/{{package}}/assets/{{asset}}/download"): Row(ALL, NOT_FOUND),
+    ("GET", OFFERS): Row(ALL, (422, "invalidInput")),
+    ("POST", OFFERS): Row(ALL, (200, None), MACHINE),
     ("GET", _REPORT): Row(None, NOT_FOUND),
 }
 

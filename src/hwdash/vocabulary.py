@@ -126,6 +126,10 @@ class DistributionState(_Word):
     RECOVERED = "recovered"
 
 
+LIVE_STATES = (DistributionState.ADDED, DistributionState.PENDING_REMOVE)
+"""States in which machines are offered a hardware ID, or a CHID counts: what is to be removed is live until it is."""
+
+
 class TestHarness(_Word):
     """How a product was tested. Lower case on output, ``notset`` too."""
 

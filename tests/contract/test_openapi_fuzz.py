@@ -5,6 +5,7 @@ caller; then sound ones follow the document's links. Each answer has to be as th
 go wrong inside the service. The requests are the same in every run, and counted: nothing here depends on time.
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from copy import deepcopy
@@ -42,6 +43,7 @@ from hwdash.storage.certificates import add_signing_certificate
 from hwdash.vocabulary import Role
 from openapi_answers import DOCUMENT
 from service import API, X64, Served
+from wire_routes import MACHINE, OFFERS
 
 pytestmark = pytest.mark.usefixtures("no_accident")
 
@@ -111,6 +113,10 @@ def new_schema() -> BaseSchema:
     for parameter in document["paths"][f"{API}/products"]["get"]["parameters"]:
         if parameter["name"] == "requestedSignature":
             parameter["schema"] = code
+    (machine,) = document["paths"][OFFERS]["get"]["parameters"]
+    machine["schema"] = {"type": "string", "enum": [json.dumps(MACHINE)]}
+    ids = {"type": "array", "items": {"type": "string", "enum": ["ROOT\\A", "ROOT\\B"]}, "minItems": 1, "maxItems": 3}
+    document["components"]["schemas"]["MachineDeviceIn"]["properties"] |= {"hardwareIds": ids}
     schema = schemathesis.openapi.from_dict(document)
     schema.config.generation.update(deterministic=True, with_security_parameters=False)
     return schema

@@ -104,6 +104,8 @@ def _sentence(finding: Mapping[str, Any]) -> str:
     text = str(finding["msg"]).removeprefix("Value error, ")
     if finding["type"] == "missing":
         text = "This property is required."
+    elif finding["type"] == "extra_forbidden":
+        text = "There is no such property."
     elif finding["type"] != "value_error" and finding["loc"] and isinstance(finding["loc"][-1], int):
         # What we say ourselves quotes the item.
         text = f"Item {finding['loc'][-1] + 1}: {text}"

@@ -65,8 +65,14 @@ def openapi(routes: Sequence[Route], public_url: str) -> Document:
     }
 
 
+def is_addition(route: Route) -> bool:
+    """Whether a route is hwdash's own, and no part of Microsoft's API."""
+    return route.path.startswith("/distribution/")
+
+
 def _operation_id(route: Route) -> str:
-    return f"{route.method.lower()}{re.sub(r'[^A-Za-z]+', '_', route.path.partition('hardware')[2])}"
+    path = route.path if is_addition(route) else route.path.partition("hardware")[2]
+    return f"{route.method.lower()}{re.sub(r'[^A-Za-z]+', '_', path)}"
 
 
 def _operation(route: Route, routes: Sequence[Route], schemas: Document) -> Document:
@@ -83,6 +89,8 @@ def _operation(route: Route, routes: Sequence[Route], schemas: Document) -> Docu
         operation["security"] = [{"clientCredentials": []}]
         roles = ", ".join(sorted(route.roles)) if len(route.roles) < 4 else "any hardware role"
         operation["description"] = f"Needs the role Manager and one of: {roles}."
+    if is_addition(route):
+        operation["description"] += " An addition of hwdash's, no part of Microsoft's API."
     if route.body is not None:
         schema = {"$ref": _REF.format(model=f"{route.body.__name__}In")}
         operation["requestBody"] = {"required": True, "content": {JSON: {"schema": schema}}}
@@ -102,9 +110,10 @@ def _path_parameters(route: Route) -> list[Document]:
 def _query_parameters(route: Route, schemas: Document) -> list[Document]:
     if route.query is None:
         return []
-    properties: Document = schemas[f"{route.query.__name__}In"].get("properties", {})
+    model: Document = schemas[f"{route.query.__name__}In"]
+    properties, required = model.get("properties", {}), model.get("required", [])
     return [
-        {"name": name, "in": "query", "required": False, "schema": _without_null(schema)}
+        {"name": name, "in": "query", "required": name in required, "schema": _without_null(schema)}
         for name, schema in properties.items()
     ]
 
@@ -122,7 +131,7 @@ def _answers(route: Route) -> dict[int, Document]:
         answers[429] = _answer("Too many requests; Retry-After says for how many seconds.", flat)
     if "{" in route.path:
         answers[404] = _answer("No such object in this account.", functional)
-    if route.writes or route.query is not None or "relationships" in route.path:
+    if route.writes or route.query is not None or route.body is not None or "relationships" in route.path:
         answers[422] = _answer("Invalid input, with every finding; or not in the object's present state.", functional)
     if route.stream is not None:
         answers[400] = answers[413] = _answer("The body cannot be taken.", {"anyOf": [flat, functional]})

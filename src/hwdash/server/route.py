@@ -84,6 +84,7 @@ class Route:
     ids...)``, after token and role are checked; it opens its transactions itself.
     ``largest_body``: in bytes, of a body that ``body`` describes.
     ``is_point``: it reads a few rows by their keys (Database.read_point).
+    ``only_reads``: it is no GET for the length of what it asks, and changes nothing.
     ``answer``: the answer for the documentation: the model of its JSON, list[M] for a collection, tuple[M, ...] for a
     bare array, a media type for a file, None for an answer without a body.
     """
@@ -102,8 +103,9 @@ class Route:
     aliases: tuple[str, ...] = ()
     is_point: bool = False
     largest_body: int = 1 << 20
+    only_reads: bool = False
 
     @property
     def writes(self) -> bool:
         """Whether it needs a writing transaction."""
-        return self.method != "GET"
+        return self.method != "GET" and not self.only_reads

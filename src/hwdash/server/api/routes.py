@@ -4,12 +4,13 @@ A new route is one row here and one function (server/route.py says which).
 """
 
 from hwdash.domain.access import SUBMITTERS
-from hwdash.server.api import audiences, labels, partners, preprod, products, reports, submissions
+from hwdash.server.api import audiences, labels, offers, partners, preprod, products, reports, submissions
 from hwdash.server.api.pages import PageQuery
 from hwdash.server.paths import CANONICAL_BASE
 from hwdash.server.route import HARDWARE_ROLES, LABEL_OWNERS, PRODUCT_SUBMITTERS, Route
 from hwdash.wire.audience import Audience
 from hwdash.wire.label import LabelCreateBody, LabelUpdateBody, ShippingLabel
+from hwdash.wire.offers import MachineDocument, Offers, OffersQuery
 from hwdash.wire.preprod import PreprodAsset, PreprodPackage
 from hwdash.wire.product import Product, ProductCreate, ProductUpdateBody
 from hwdash.wire.submission import Submission, SubmissionCreate, SubmissionUpdateBody
@@ -25,6 +26,7 @@ PREPROD_PACKAGE = f"{PREPROD_PACKAGES}/{{package_id}}"
 PREPROD_ASSET = f"{PREPROD_PACKAGE}/assets/{{asset_id}}"
 # Room for 50,000 hardware ids.
 LARGEST_LABEL = 32 << 20
+OFFERS = "/distribution/v1/offers"
 _SOURCE = "{seller_id}/sourceproductid/{product_id}/sourcesubmissionid/{submission_id}"
 
 ROUTES = (
@@ -223,6 +225,25 @@ ROUTES = (
         HARDWARE_ROLES,
         preprod.download_asset,
         answer="application/zip",
+    ),
+    Route(
+        "GET",
+        OFFERS,
+        "what a machine is offered, and by which rule it is not offered the rest",
+        HARDWARE_ROLES,
+        offers.get_offers,
+        query=OffersQuery,
+        answer=Offers,
+    ),
+    Route(
+        "POST",
+        OFFERS,
+        "the same for a machine document that is too long for a query",
+        HARDWARE_ROLES,
+        offers.ask_offers,
+        body=MachineDocument,
+        answer=Offers,
+        only_reads=True,
     ),
     Route(
         "GET",
