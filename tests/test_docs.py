@@ -20,6 +20,7 @@ from starlette.applications import Starlette
 from hwdash.cli.main import cli
 from hwdash.cli.output import Exit
 from hwdash.clock import system_clock
+from hwdash.distribution.applicability import RULES as OFFER_RULES
 from hwdash.domain.errors import Code
 from hwdash.drivers.inf.verify import CODES
 from hwdash.drivers.inf.verify.coverage import INFERRED, UNCHECKED
@@ -29,6 +30,14 @@ from hwdash.server.errors import STATUS
 from hwdash.server.setup import make_service
 from hwdash.settings import Settings
 from hwdash.vocabulary import SUBMISSION_STEPS
+from hwdash.wire.offers import (
+    InstalledDriver,
+    InstalledExtension,
+    MachineDevice,
+    MachineDocument,
+    Smbios,
+    WindowsOfMachine,
+)
 from service import API, ROOT, ApiClient, Served, clean_environment, signed_cabinet
 
 DOCS = ROOT / "docs"
@@ -375,6 +384,28 @@ def test_the_script_that_writes_the_table_of_inf_codes_writes_what_is_there(
 def test_every_finding_about_an_inf_that_is_no_number_is_listed() -> None:
     named = {text for text in string_constants(SOURCE / "drivers") if re.fullmatch(r"inf\.[a-z-]+", text)}
     assert named == set(re.findall(r"`(inf\.[a-z-]+)`", (REFERENCE / "inf-rules.md").read_text()))
+
+
+def test_every_rule_of_offers_is_listed_in_its_order() -> None:
+    listed = [tuple(row) for row in rows(sections(REFERENCE / "offers.md")["Rules"])]
+    assert listed == [(f"`{rule.name}`", rule.source, rule.meaning) for rule in OFFER_RULES]
+
+
+def test_every_property_of_the_machine_document_is_listed() -> None:
+    section = sections(REFERENCE / "offers.md")["The machine document"]
+    listed = {name for row in rows(section) for cell in row[:2] for name in CELL.findall(cell)}
+    for model, prefix in (
+        (MachineDocument, ""),
+        (WindowsOfMachine, "os."),
+        (Smbios, ""),
+        (MachineDevice, ""),
+        (InstalledDriver, "installed."),
+        (InstalledExtension, ""),
+    ):
+        names = {f"{prefix}{field.alias}" for field in model.model_fields.values()} - {"os"}
+        if model is MachineDevice:
+            names.discard("installed")
+        assert names <= listed, model
 
 
 # Data folder and workflow

@@ -24,6 +24,11 @@ COMMANDS = {
     "package": ("hwdash.cli.package", "package", "Build, sign and check driver packages on this machine."),
     "inf": ("hwdash.cli.inf", "inf", "Check INF files and show what is in them."),
     "cat": ("hwdash.cli.cat", "cat", "Show, verify and rebuild security catalogs."),
+    "offers": (
+        "hwdash.cli.offers",
+        "offers",
+        "Which published drivers is a machine offered, and why not the others?",
+    ),
     "chid": ("hwdash.cli.chid", "chid", "Compute the hardware IDs of a computer (CHIDs)."),
     "sandbox": ("hwdash.cli.sandbox", "sandbox", "Rehearse: scenarios, a movable clock, every request on show."),
     "conformance": (

@@ -22,8 +22,8 @@ from hwdash.distribution.releases import (
     reaches_floor,
     system_of,
 )
-from hwdash.distribution.rollout_percent import percent_at
 from hwdash.domain.audience import TEST_REGISTRY_KEY
+from hwdash.domain.rollout import percent_at
 from hwdash.vocabulary import LIVE_STATES, DistributionState, LabelStep
 from hwdash.wire.base import rfc3339
 from hwdash.wire.offers import OfferKind

@@ -18,6 +18,7 @@ from hwdash.sdk.errors import ApiError, LabelFailed, SdkError, SigningFailed, Su
 from hwdash.vocabulary import DownloadType, LabelDestination, LabelStep, SigningStatus
 from hwdash.wire.audience import Audience
 from hwdash.wire.label import ShippingLabel
+from hwdash.wire.offers import Offers
 from hwdash.wire.preprod import PreprodAsset, PreprodPackage
 from hwdash.wire.product import Product
 from hwdash.wire.submission import Submission
@@ -108,6 +109,10 @@ class HardwareClient:
     def audiences(self) -> Iterator[Audience]:
         """The audiences that the account can use."""
         return self._all(requests.list_audiences)
+
+    def offers(self, machine: dict[str, Any]) -> Offers:
+        """What a machine is offered: docs/reference/offers.md. Microsoft's service knows no such call."""
+        return self._send(requests.ask_offers(machine))
 
     def document(self, path: str) -> dict[str, Any]:
         """An object of the API as the service answers it, by its path below the base: ``products/123``."""

@@ -11,6 +11,7 @@ from hwdash.sdk.errors import ApiError, AuthenticationError, SdkError, Throttled
 from hwdash.wire.audience import Audience
 from hwdash.wire.base import WireModel
 from hwdash.wire.label import ShippingLabel
+from hwdash.wire.offers import Offers
 from hwdash.wire.preprod import PreprodAsset, PreprodPackage
 from hwdash.wire.product import Product
 from hwdash.wire.submission import Submission
@@ -160,6 +161,11 @@ def _labels(product_id: int, submission_id: int) -> str:
 def list_audiences(page: str | None = None) -> Call[tuple[list[Audience], str | None]]:
     """``GET audiences``."""
     return Call("GET", page or f"{BASE}/audiences", _collection(Audience))
+
+
+def ask_offers(machine: Mapping[str, Any]) -> Call[Offers]:
+    """``POST /distribution/v1/offers``: an addition of hwdash's, which Microsoft's service does not have."""
+    return Call("POST", "/distribution/v1/offers", _model(Offers), machine)
 
 
 def document(path: str) -> Call[dict[str, Any]]:
