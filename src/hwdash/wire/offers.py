@@ -10,11 +10,12 @@ from enum import StrEnum
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import BeforeValidator, ConfigDict, Field, Json, ValidationInfo, field_validator
+from pydantic import BeforeValidator, ConfigDict, Field, Json, ValidationInfo, field_validator, model_validator
 
 from hwdash.wire.base import WireModel, one_of, shown
 
 MOST_DEVICES = 200
+MOST_MEMBERS = 50
 MOST_IDS = 100
 MOST_IDS_OF_ALL = 5000
 LONGEST_ID = 400
@@ -95,6 +96,14 @@ class StrictModel(WireModel):
     """An object of the machine document: there are no other properties than these."""
 
     model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_a_known_size(cls, value: Any) -> Any:
+        # Of very many that do not exist there would be as many findings.
+        if isinstance(value, dict) and len(value) > MOST_MEMBERS:
+            raise ValueError(f"The object has {len(value)} properties; there are not that many.")
+        return value
 
 
 class WindowsOfMachine(StrictModel):
