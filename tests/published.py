@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from hwdash.domain.identifiers import new_blob_key, new_long_id, new_product_id
+from hwdash.domain.identifiers import new_blob_key, new_long_id
 from hwdash.storage.label_tables import (
     driver_infs,
     driver_rows,
@@ -15,7 +15,10 @@ from hwdash.storage.label_tables import (
     label_readers,
     shipping_labels,
 )
-from hwdash.storage.tables import products, submissions
+from hwdash.storage.products import insert_product
+from hwdash.storage.tables import submissions
+from hwdash.vocabulary import TestHarness
+from hwdash.wire.product import ProductCreate
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 X64 = "WINDOWS_v100_X64_NI_FULL"
@@ -42,20 +45,17 @@ def publish(
     **label: Any,
 ) -> sa.Row[Any]:
     """A product with a finished submission and one label; the label's row. ``hardware_ids`` in lower case."""
-    product, submission, number = new_product_id(), new_long_id(), new_long_id()
-    connection.execute(
-        products.insert().values(
-            id=product,
-            account_id=account_id,
-            shared_product_id=new_long_id(),
-            name="Published",
-            test_harness="hlk",
-            attributes={"isFlightSign": is_flight_sign},
-            is_committed=True,
-            created_at=NOW,
-            updated_at=NOW,
-        )
-    )
+    wanted = ProductCreate(
+        product_name="Published",
+        test_harness=TestHarness.HLK,
+        requested_signatures=list(os_codes),
+        is_flight_sign=is_flight_sign,
+    ).to_wire()
+    name, harness = wanted.pop("productName"), wanted.pop("testHarness")
+    product = insert_product(
+        connection, account_id=account_id, name=name, test_harness=harness, attributes=wanted, now=NOW
+    ).id
+    submission, number = new_long_id(), new_long_id()
     connection.execute(
         submissions.insert().values(
             id=submission,
