@@ -275,8 +275,7 @@ def _rule_16_attestation_is_for_tests(driver: Driver, owner: Owner, label: Label
         yield from _only_tests(owner, label, "an attestation-signed driver")
 
 
-def own_audiences(_driver: Driver, owner: Owner, label: Label) -> Findings:
-    """Rule 17."""
+def _rule_17_own_audiences(_driver: Driver, owner: Owner, label: Label) -> Findings:
     if unknown := [each for each in label.reach.audiences if each not in owner.audiences]:
         listed = ", ".join(f"`{quoted(each)}`" for each in unknown[:5])
         yield "targeting.restrictedToAudiences", f"GET audiences lists none with the id {listed}."
@@ -347,7 +346,7 @@ RULES: tuple[Rule, ...] = (
     _rule_13_chids_need_windows_10,
     _rule_14_enforced_chids,
     _rule_16_attestation_is_for_tests,
-    own_audiences,
+    _rule_17_own_audiences,
     _rule_18_releases_or_builds,
     _rule_19_floor_and_ceiling,
     _rule_20_within_the_chosen_systems,
@@ -360,15 +359,19 @@ RULES_OF_CHANGES: tuple[Rule, ...] = (
     _rule_13_chids_need_windows_10,
     _rule_14_enforced_chids,
     _rule_16_attestation_is_for_tests,
+    _rule_17_own_audiences,
     _rule_18_releases_or_builds,
     _rule_19_floor_and_ceiling,
     _rule_20_within_the_chosen_systems,
     _rule_23_test_signed_is_for_tests,
 )
-"""Of what a change leaves (contract/api.md 7.5). Its audiences are looked up when they are given: one that the operator
-took away since does not bar the label from other changes."""
+"""Of what a change leaves (contract/api.md 7.5)."""
 
-RULES_OF_EXPIRY: tuple[Rule, ...] = (_rule_18_releases_or_builds, _rule_19_floor_and_ceiling)
+RULES_OF_EXPIRY: tuple[Rule, ...] = (
+    _rule_17_own_audiences,
+    _rule_18_releases_or_builds,
+    _rule_19_floor_and_ceiling,
+)
 """Of a change that leaves nothing targeted."""
 
 
@@ -376,7 +379,7 @@ def _only_tests(owner: Owner, label: Label, what: str) -> Findings:
     audiences, target = label.reach.audiences, "targeting.restrictedToAudiences"
     if not audiences:
         yield target, f"{REQUIRED}: {what} goes to test machines only, those of Test_Registry_Key or CoDev."
-    elif any(owner.audiences.get(each) is False for each in audiences):
+    elif not all(owner.audiences.get(each) for each in audiences):
         yield target, f"{what[0].upper()}{what[1:]} goes to test machines only, those of Test_Registry_Key or CoDev."
 
 

@@ -14,7 +14,6 @@ from hwdash.domain.label import (
     Reach,
     check_capabilities,
     not_now,
-    own_audiences,
 )
 from hwdash.domain.submission import CANNOT_CHANGE, NOTHING_GIVEN
 from hwdash.domain.targets import REQUIRED, DriverRow, Finding, Findings, TargetChanges, quoted
@@ -108,6 +107,8 @@ def changed_label(
     """
     before = state.label.reach
     reach = change.reach(before)
+    # An audience that the operator took away since is as it was when it was chosen.
+    owner = replace(owner, audiences=dict.fromkeys(before.audiences, True) | dict(owner.audiences))
     given = LabelChange(releases=change.releases, builds=change.builds).reach(Reach())
     check_capabilities(owner, given)
     adds = TargetingAction.ADD in change.row_actions or TargetingAction.ADD in change.chid_actions
@@ -128,8 +129,6 @@ def changed_label(
         chids=[chid for chid, each in chids.items() if each in _TARGETED and chid not in changes.dropped_chids],
         reach=reach,
     )
-    given_audiences = replace(after, reach=Reach(audiences=change.audiences or ()))
-    found += own_audiences(driver, owner, given_audiences)
     # What is only taken away may be as it is.
     for rule in RULES_OF_CHANGES if left else RULES_OF_EXPIRY:
         found += rule(driver, owner, after)
