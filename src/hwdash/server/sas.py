@@ -8,11 +8,11 @@ import base64
 import hashlib
 import hmac
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from hwdash.clock import Clock
 
@@ -84,11 +84,11 @@ class SasSigner:
         }
         if download_name is not None:
             parameters["rscd"] = _attachment(download_name)
-        parameters["sig"] = _signature(self._keys[0], key, name, parameters)
         # Percent-encoded throughout: a client that reads "+" as a space, or does not, finds the same values.
-        return (
-            f"{self._public_url}/blobs/{key}/{quote(name, safe='')}?{urlencode(parameters, quote_via=quote, safe='')}"
-        )
+        name, encoded = _encoded(name), {each: _encoded(value) for each, value in parameters.items()}
+        encoded["sig"] = _encoded(_signature(self._keys[0], _encoded(key), name, encoded))
+        query = "&".join(f"{each}={value}" for each, value in encoded.items())
+        return f"{self._public_url}/blobs/{key}/{name}?{query}"
 
     def verify(self, key: str, name: str, parameters: Sequence[tuple[str, str]], needed: str) -> Grant:
         """Check ``key`` and ``name`` of a request's path, its decoded query, and the permission it needs (one letter).
@@ -105,9 +105,11 @@ class SasSigner:
         if missing:
             raise SasError("AuthenticationFailed", f"The URL lacks {', '.join(missing)}; use the URL as it was given.")
         given = query["sig"].replace(" ", "+")  # from clients that send the "+" of base64 unescaped
+        path = _encoded(key), _encoded(name)
+        encoded = {each: _encoded(query[each]) for each in _SIGNED if each in query}
         valid = False
         for secret in self._keys:
-            valid |= hmac.compare_digest(given.encode(), _signature(secret, key, name, query).encode())
+            valid |= hmac.compare_digest(given.encode(), _signature(secret, *path, encoded).encode())
         if not valid:
             message = "The signature does not match the URL; use the URL as it was given, its path included."
             raise SasError("AuthenticationFailed", message)
@@ -122,11 +124,14 @@ class SasSigner:
         return Grant(key, name, query["sp"], expires, query.get("rscd"))
 
 
-def _signature(secret: bytes, key: str, name: str, query: dict[str, str]) -> str:
-    """HMAC-SHA256 in base64 over what is signed: one percent-encoded part a line."""
+def _signature(secret: bytes, key: str, name: str, query: Mapping[str, str]) -> str:
+    """HMAC-SHA256 in base64 over what is signed: one part a line, all percent-encoded."""
     parts = ["hwdash-blob-sas-1", key, name, *(query.get(parameter, "") for parameter in _SIGNED)]
-    text = "\n".join(quote(part, safe="") for part in parts)
-    return base64.b64encode(hmac.digest(secret, text.encode(), hashlib.sha256)).decode()
+    return base64.b64encode(hmac.digest(secret, "\n".join(parts).encode(), hashlib.sha256)).decode()
+
+
+def _encoded(text: str) -> str:
+    return quote(text, safe="")
 
 
 def _attachment(name: str) -> str:
