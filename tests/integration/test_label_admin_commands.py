@@ -259,6 +259,7 @@ class TestPolicy:
             "coEngineering": False,
             "automaticDelivery": True,
             "promoterRole": False,
+            "classChids": {"firmware": "required", "display": "forbidden"},
         }
 
     def test_changes_what_is_named_and_leaves_the_rest(self, admin: Administrator) -> None:
@@ -276,9 +277,19 @@ class TestPolicy:
         on = dict.fromkeys(("ceilings", "coEngineering", "promoterRole", "manualReview"), True)
         assert self.policy(admin) == before | changed | on | {"automaticDelivery": False}
 
+    def test_says_which_classes_are_targeted_by_chids(self, admin: Administrator) -> None:
+        for given, kept in (("Display=required", {"display": "required"}), ("", {})):
+            assert admin.run("account", "policy", "--class-chids", given).exit_code == 0
+            assert self.policy(admin)["classChids"] == kept
+        firmware = Inf([WIDGET], inf_class="Firmware")
+        label = admin.stage.run(admin.stage.new_label(admin.stage.new_submission([firmware])))
+        assert label.current_step == "microsoftApproval"
+
     @pytest.mark.parametrize(
         ("arguments", "said"),
         [
+            (["--class-chids", "firmware"], ["CLASS=RULE"]),
+            (["--class-chids", "firmware=sometimes"], ["CLASS=RULE"]),
             ([], ["Say what of the policy"]),
             (["--rollout", "fast"], ["PERCENT:DAY"]),
             (["--rollout", "1:1:1"], ["PERCENT:DAY"]),

@@ -12,11 +12,12 @@ from typing import Any, cast
 import pytest
 import sqlalchemy as sa
 
+from hwdash.domain.rollout import Wish
 from hwdash.pipeline.approval import approve
 from hwdash.pipeline.engine import Engine, Outcome, Runner, WorkflowQueue
 from hwdash.pipeline.label import SHARING, WINDOWS_UPDATE
 from hwdash.pipeline.review import Decision
-from hwdash.pipeline.rollout_wishes import Wish, ask
+from hwdash.pipeline.rollout_wishes import ask
 from hwdash.server import label_wakes
 from hwdash.server.label_wakes import wake_due_labels, wake_labels
 from hwdash.server.service import Service

@@ -9,13 +9,14 @@ import pytest
 import sqlalchemy as sa
 
 from hwdash.domain.audience import TEST_REGISTRY_KEY
+from hwdash.domain.rollout import Wish, percent_at
 from hwdash.pipeline import microsoft_approval, publishing, review
 from hwdash.pipeline.approval import approve, reject
 from hwdash.pipeline.engine import Outcome
 from hwdash.pipeline.label import STEPS
 from hwdash.pipeline.label_work import Failed
 from hwdash.pipeline.review import Decision
-from hwdash.pipeline.rollout_wishes import Wish, ask, take_label_back
+from hwdash.pipeline.rollout_wishes import ask, take_label_back
 from hwdash.pipeline.submission import SubmissionWorkflow
 from hwdash.storage.accounts import set_policy
 from hwdash.storage.database import Database
@@ -172,6 +173,7 @@ class TestAutomaticDelivery:
         with stage.database.writing() as connection:
             assert ask(connection, label_id, Wish.PAUSE, word(stage, "crashes"))
             assert not ask(connection, label_id, Wish.PAUSE, word(stage, "crashes"))
+        assert percent_at(stage.label(label_id).rollout, stage.now) == 0
         label = stage.wake(label_id)
         assert label.messages == ["Gradual rollout: paused, 0 %, day 9 of 30: crashes"]
         assert label.wake_at is None
@@ -193,6 +195,7 @@ class TestAutomaticDelivery:
         with stage.database.writing() as connection:
             assert take_label_back(connection, label_id, word(stage, "it breaks the fan"))
             assert not take_label_back(connection, label_id, word(stage, "it breaks the fan"))
+        assert stage.label(label_id).live_targeting is None  # machines need not wait for the workflow
         label = stage.wake(label_id)
         assert stands(label) == ("microsoftApproval", "failed")
         assert "it breaks the fan" in label.messages[0]

@@ -11,7 +11,7 @@ from hwdash.cli.output import Exit, json_option, print_json, print_table, refuse
 from hwdash.cli.service_options import data_option
 from hwdash.clock import system_clock
 from hwdash.domain.access import AccountStatus
-from hwdash.domain.policy import APPROVALS, Policy
+from hwdash.domain.policy import APPROVALS, CHID_RULES, Policy
 from hwdash.domain.rollout import check_phases
 from hwdash.storage import accounts
 from hwdash.storage.accounts import Account
@@ -51,7 +51,7 @@ def show_account(account: int | None, as_json: bool, data: Path | None) -> None:
     for name in ("id", "name", "tenantId", "status"):
         click.echo(f"{name}: {shown[name]}")
     for name, value in shown["policy"].items():
-        click.echo(f"{name}: {_phases(value)}")
+        click.echo(f"{name}: {_as_option(value)}")
     for each in shown["agreements"]:
         click.echo(f"signed {each['name']} {each['version']}: {each['signedBy']}, {each['signedAt']}")
     for name in shown["unsigned"]:
@@ -105,6 +105,17 @@ def _read_phases(_context: click.Context, _option: click.Parameter, text: str | 
         raise click.BadParameter(f"{text!r} is not of the form PERCENT:DAY,... such as 1:1,10:8,100:14") from None
 
 
+def _read_class_chids(_context: click.Context, _option: click.Parameter, text: str | None) -> dict[str, str] | None:
+    if text is None:
+        return None
+    found = dict(each.strip().lower().rpartition("=")[::2] for each in text.split(",") if each.strip())
+    if "" in found or not set(found.values()) <= set(CHID_RULES):
+        raise click.BadParameter(
+            f"{text!r} is not of the form CLASS=RULE,... such as firmware=required,display=forbidden; or empty for none"
+        )
+    return found
+
+
 @account.command()
 @click.option("--manual-review", type=SWITCH, help="Ask for a person's word before signing.")
 @click.option(
@@ -117,12 +128,18 @@ def _read_phases(_context: click.Context, _option: click.Parameter, text: str | 
 @click.option("--co-engineering", type=SWITCH, help="Let labels name builds that are not released yet.")
 @click.option("--automatic-delivery", type=SWITCH, help="Let labels install a driver without asking.")
 @click.option("--promoter-role", type=SWITCH, help="Such labels need the role Shipping Label Promoter, too.")
+@click.option(
+    "--class-chids",
+    callback=_read_class_chids,
+    metavar="CLASS=RULE,...",
+    help="Classes whose labels must have CHIDs (required) or must not (forbidden).",
+)
 @ACCOUNT
 @data_option
 def policy(account: int | None, data: Path | None, **wanted: Any) -> None:
     """Change an account's policy; it counts for steps that begin from now on."""
     changes = {
-        _camel(name): value == "on" if value in ("on", "off") else value
+        _camel(name): value == "on" if isinstance(value, str) and value in {"on", "off"} else value
         for name, value in wanted.items()
         if value is not None
     }
@@ -137,7 +154,7 @@ def policy(account: int | None, data: Path | None, **wanted: Any) -> None:
         accounts.set_policy(connection, account_id, known | changes)
     for name, value in wanted.items():
         if value is not None:
-            click.echo(f"account {account_id}: {name.replace('_', ' ')} is {_phases(value)}")
+            click.echo(f"account {account_id}: {name.replace('_', ' ')} is {_as_option(value)}")
 
 
 def _camel(name: str) -> str:
@@ -145,8 +162,12 @@ def _camel(name: str) -> str:
     return first + "".join(map(str.capitalize, others))
 
 
-def _phases(value: Any) -> str:
-    return ",".join(f"{percent}:{day}" for percent, day in value) if isinstance(value, list) else str(value)
+def _as_option(value: Any) -> str:
+    if isinstance(value, list):
+        return ",".join(f"{percent}:{day}" for percent, day in value)
+    if isinstance(value, dict):
+        return ",".join(f"{name}={rule}" for name, rule in value.items()) or "none"
+    return str(value)
 
 
 def _set_status(account: int | None, data: Path | None, status: AccountStatus) -> None:

@@ -12,8 +12,9 @@ from hwdash.cli.admin_approval import decision
 from hwdash.cli.admin_options import BY, transaction
 from hwdash.cli.output import Exit, json_option, print_json, print_table, refuse
 from hwdash.cli.service_options import data_option
+from hwdash.domain.rollout import Wish
 from hwdash.pipeline.review import ReasonRefused
-from hwdash.pipeline.rollout_wishes import NotRollingOut, Wish, ask, rolling_out, take_label_back
+from hwdash.pipeline.rollout_wishes import NotRollingOut, ask, rolling_out, take_label_back
 
 REASON = click.option("--reason", default="", help="Why; of a pause, the owner reads it among the label's messages.")
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 APPROVALS = ("required", "automatic")
+CHID_RULES = ("required", "forbidden")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,8 @@ class Policy:
     """Labels may have Windows Update install a driver without being asked (contract/dashboard.md 115)."""
     promoter_role: bool = False
     """Such labels need the role Shipping Label Promoter too (contract/api.md 8.3)."""
+    class_chids: tuple[tuple[str, str], ...] = (("firmware", "required"), ("display", "forbidden"))
+    """Classes, in lower case, whose labels must have CHIDs or must not (contract/dashboard.md 101)."""
 
     @classmethod
     def of(cls, stored: Mapping[str, Any]) -> "Policy":
@@ -44,6 +47,7 @@ class Policy:
             co_engineering=bool(stored.get("coEngineering", default.co_engineering)),
             automatic_delivery=bool(stored.get("automaticDelivery", default.automatic_delivery)),
             promoter_role=bool(stored.get("promoterRole", default.promoter_role)),
+            class_chids=tuple(stored.get("classChids", dict(default.class_chids)).items()),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -58,4 +62,5 @@ class Policy:
             "coEngineering": self.co_engineering,
             "automaticDelivery": self.automatic_delivery,
             "promoterRole": self.promoter_role,
+            "classChids": dict(self.class_chids),
         }

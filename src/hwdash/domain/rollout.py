@@ -8,8 +8,18 @@ first one is day 1. Nothing here reads a clock: all of it follows from what is s
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from enum import StrEnum
 from itertools import pairwise
 from typing import Any
+
+
+class Wish(StrEnum):
+    """What may be asked of a rollout."""
+
+    PAUSE = "pause"
+    RESUME = "resume"
+    FINALIZE = "finalize"
+
 
 Phases = tuple[tuple[int, int], ...]
 """(percent of the machines, day from which on), in order."""
@@ -113,11 +123,24 @@ class Rollout:
         return max((percent for percent, first_day in self.phases if first_day <= day), default=0)
 
 
+def fulfilled(stored: Mapping[str, Any], now: datetime) -> Rollout:
+    """The rollout after what was asked for and is not yet done: ``wish`` beside what ``to_json`` wrote."""
+    rollout, asked = Rollout.of(stored), stored.get("wish", {})
+    match asked.get("what"):
+        case Wish.PAUSE:
+            return rollout.pause(now, asked["reason"])
+        case Wish.RESUME:
+            return rollout.resume(now)
+        case Wish.FINALIZE:
+            return rollout.finalize(now)
+    return rollout
+
+
 def percent_at(stored: Mapping[str, Any] | None, now: datetime) -> int:
     """To how many machines in a hundred a run of a label is offered, by ``shipping_labels.rollout``: 100 without a
     gradual rollout.
     """
-    return 100 if stored is None else Rollout.of(stored).percent_at(now)
+    return 100 if stored is None else fulfilled(stored, now).percent_at(now)
 
 
 def check_phases(phases: Sequence[tuple[int, int]], watch_days: int) -> list[str]:

@@ -13,10 +13,6 @@ from hwdash.drivers.package import listing
 from hwdash.pipeline.label_targets import APO, EXTENSION, Target, Targets
 from hwdash.vocabulary import RELEASES, operating_system
 
-CHIDS_REQUIRED = "required"
-CHIDS_FORBIDDEN = "forbidden"
-CLASS_CHIDS: Mapping[str, str] = {"firmware": CHIDS_REQUIRED, "display": CHIDS_FORBIDDEN}
-"""Whether labels of a class have CHIDs (contract/dashboard.md 101; Microsoft's pages contradict each other)."""
 SOFTWARE_COMPONENT = "softwarecomponent"
 FIRST_APO_RELEASE = "CO"
 FIRST_APO_BUILD = 22000
@@ -59,6 +55,8 @@ class Facts:
     by the company's name."""
     based: frozenset[str]
     """Which hardware ids of extension INFs have a declarative base driver."""
+    class_chids: Sequence[tuple[str, str]]
+    """domain/policy.py."""
     apo_hardware_ids: frozenset[str]
     """What the submission's INFs of the class AudioProcessingObject are for."""
 
@@ -66,7 +64,7 @@ class Facts:
 def label_findings(targets: Targets, facts: Facts) -> list[LabelFinding]:
     """All that is wrong."""
     extensions = [row for row in targets.rows if row.inf_class == EXTENSION]
-    found = [*_old_and_new_windows(targets), *_class_chids(targets), *_audio(targets, facts)]
+    found = [*_old_and_new_windows(targets), *_class_chids(targets, facts), *_audio(targets, facts)]
     if extensions:
         found += _extension(extensions, targets.chids, facts)
     return found
@@ -97,17 +95,17 @@ def _is_old(code: str) -> bool:
     return system is not None and not system.supports_chids
 
 
-def _class_chids(targets: Targets) -> Iterator[LabelFinding]:
-    for name, policy in CLASS_CHIDS.items():
+def _class_chids(targets: Targets, facts: Facts) -> Iterator[LabelFinding]:
+    for name, policy in facts.class_chids:
         ids = _ids(row for row in targets.rows if row.inf_class == name)
-        if ids and policy == CHIDS_REQUIRED and not targets.chids:
+        if ids and policy == "required" and not targets.chids:
             yield LabelFinding(
                 "label.chids-required",
                 f"the class {name} is targeted by CHIDs, and the label has none",
                 ids,
                 "Add the CHIDs of the machines that it is for.",
             )
-        if ids and policy == CHIDS_FORBIDDEN and targets.chids:
+        if ids and policy == "forbidden" and targets.chids:
             yield LabelFinding(
                 "label.chids-forbidden",
                 f"the class {name} is not targeted by CHIDs, and the label has {listing(targets.chids)}",

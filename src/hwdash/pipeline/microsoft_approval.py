@@ -10,13 +10,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from hwdash.domain.policy import Policy
-from hwdash.domain.rollout import Rollout
+from hwdash.domain.rollout import Rollout, fulfilled
 from hwdash.pipeline.finalize_pre_processing import is_automatic, is_for_test_machines
 from hwdash.pipeline.label_work import Failed, LabelStepResult, Moved, Wait
 from hwdash.pipeline.review import REJECTED
-from hwdash.pipeline.rollout_wishes import fulfilled
-from hwdash.storage.label_progress import go_live, hardware_ids_in
-from hwdash.vocabulary import DistributionState
+from hwdash.storage.label_progress import adds_hardware_ids, go_live
 
 VISIBLE_FOR = timedelta(seconds=15)
 """Clients look every five seconds (contract/api.md 6.3)."""
@@ -48,11 +46,7 @@ def _still_waits(label: sa.Row[Any], now: datetime) -> LabelStepResult | None:
 
 def _begin(connection: sa.Connection, label: sa.Row[Any], now: datetime) -> LabelStepResult:
     # Only what this run adds is rolled out: what was offered before stays offered to all.
-    is_gradual = (
-        is_automatic(label)
-        and not is_for_test_machines(label)
-        and bool(hardware_ids_in(connection, label.id, DistributionState.PENDING_ADD))
-    )
+    is_gradual = is_automatic(label) and not is_for_test_machines(label) and adds_hardware_ids(connection, label.id)
     if not is_gradual:
         return Moved()
     policy = Policy.of(label.policy)

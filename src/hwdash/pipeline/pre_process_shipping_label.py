@@ -6,6 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from hwdash.domain.ownership import IdKind
+from hwdash.domain.policy import Policy
 from hwdash.pipeline.label_rules import Facts, label_findings
 from hwdash.pipeline.label_targets import EXTENSION, Targets, apo_hardware_ids, targets_of, with_base_driver
 from hwdash.pipeline.label_work import Failed, LabelStepResult, Moved
@@ -35,6 +36,7 @@ def _facts(connection: sa.Connection, label: sa.Row[Any], targets: Targets) -> F
         targeting=label.targeting,
         owners=_owners(connection, label, extended, targets) if extended else {},
         based=frozenset(with_base_driver(connection, label.account_id, extended)),
+        class_chids=Policy.of(label.policy).class_chids,
         apo_hardware_ids=frozenset(apo_hardware_ids(connection, label.submission_id)),
     )
 

@@ -1,27 +1,18 @@
 """What an operator asks of a gradual rollout: to pause, resume or end it, or to take the label back altogether.
 
-Like an approval it is only written down. The workflow does it, by the service's clock.
+Like an approval it is only written down. The workflow does it, by the service's clock; what machines are offered
+follows at once, whatever else the service has to do.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
 
-from hwdash.domain.rollout import Rollout
+from hwdash.domain.rollout import Wish
 from hwdash.pipeline.review import Decision, ReasonRefused, check_reason
-from hwdash.storage.label_progress import AT_ONCE, labels_with_rollout, lock_label, move_label
+from hwdash.storage.label_progress import AT_ONCE, expire, labels_with_rollout, lock_label, move_label
 from hwdash.vocabulary import LabelDestination, LabelStep, WorkflowState
-
-
-class Wish(StrEnum):
-    """What may be asked of a rollout."""
-
-    PAUSE = "pause"
-    RESUME = "resume"
-    FINALIZE = "finalize"
 
 
 class NotRollingOut(Exception):
@@ -80,22 +71,10 @@ def take_label_back(connection: sa.Connection, label_id: int, decision: Decision
             # A run of its own, so that no workflow id is used twice.
             "run": row.run if row.is_unfinished else row.run + 1,
             "wake_at": AT_ONCE,
+            **expire(connection, row),
         },
     )
     return True
-
-
-def fulfilled(stored: Mapping[str, Any], now: datetime) -> Rollout:
-    """The rollout after what was asked for."""
-    rollout, asked = Rollout.of(stored), stored.get("wish", {})
-    match asked.get("what"):
-        case Wish.PAUSE:
-            return rollout.pause(now, asked["reason"])
-        case Wish.RESUME:
-            return rollout.resume(now)
-        case Wish.FINALIZE:
-            return rollout.finalize(now)
-    return rollout
 
 
 def _standing(stored: Mapping[str, Any]) -> Wish:

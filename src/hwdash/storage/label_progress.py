@@ -105,14 +105,9 @@ def is_label_unfinished(connection: sa.Connection, label_id: int) -> bool:
     return state.scalar_one_or_none() in _UNFINISHED
 
 
-def hardware_ids_in(connection: sa.Connection, label_id: int, *states: DistributionState) -> Sequence[sa.Row[Any]]:
-    """The label's hardware ids in these states, in order."""
-    table = label_hardware_ids
-    return connection.execute(
-        sa.select(table)
-        .where(table.c.label_id == label_id, table.c.state.in_(states))
-        .order_by(table.c.bundle_id, table.c.inf_id, table.c.os_code, table.c.hardware_id)
-    ).all()
+def adds_hardware_ids(connection: sa.Connection, label_id: int) -> bool:
+    """Does the label's run add hardware ids that are not live yet?"""
+    return _has_hardware_ids(connection, label_id, DistributionState.PENDING_ADD)
 
 
 def chids_in(connection: sa.Connection, label_id: int, *states: DistributionState) -> list[str]:
@@ -128,7 +123,7 @@ def go_live(connection: sa.Connection, label: sa.Row[Any], now: datetime) -> dic
     _move_hardware_ids(connection, label.id, DistributionState.PENDING_REMOVE, DistributionState.NOT_SET)
     _move_chids(connection, label.id, DistributionState.PENDING_ADD, DistributionState.ADDED)
     _drop_chids(connection, label.id, DistributionState.PENDING_REMOVE)
-    is_live = _has_live_hardware_ids(connection, label.id)
+    is_live = _has_hardware_ids(connection, label.id, *_LIVE)
     return {
         "live_targeting": label.targeting if is_live else None,
         "published_at": label.published_at or now,
@@ -203,7 +198,7 @@ def _drop_chids(connection: sa.Connection, label_id: int, *states: DistributionS
     connection.execute(table.delete().where(table.c.label_id == label_id, table.c.state.in_(states)))
 
 
-def _has_live_hardware_ids(connection: sa.Connection, label_id: int) -> bool:
+def _has_hardware_ids(connection: sa.Connection, label_id: int, *states: DistributionState) -> bool:
     table = label_hardware_ids
-    query = sa.select(sa.literal(1)).where(table.c.label_id == label_id, table.c.state.in_(_LIVE))
+    query = sa.select(sa.literal(1)).where(table.c.label_id == label_id, table.c.state.in_(states))
     return connection.execute(query.limit(1)).first() is not None

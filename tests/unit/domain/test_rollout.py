@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hwdash.domain.rollout import Rollout, check_phases, percent_at
+from hwdash.domain.rollout import Rollout, Wish, check_phases, percent_at
 
 START = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
 PHASES = ((1, 1), (10, 8), (100, 14))
@@ -75,6 +75,15 @@ def test_the_next_change_is_the_next_day() -> None:
 def test_a_clock_that_went_back_is_the_first_day() -> None:
     assert ROLLOUT.percent_at(on_day(-5)) == 1
     assert ROLLOUT.day_at(on_day(-5)) == 1
+
+
+def test_what_was_asked_for_counts_before_it_is_done() -> None:
+    now = on_day(9)
+    for what, percent in ((Wish.PAUSE, 0), (Wish.RESUME, 10), (Wish.FINALIZE, 100)):
+        asked = ROLLOUT.to_json() | {"wish": {"what": str(what), "reason": "", "by": "Ann"}}
+        assert percent_at(asked, now) == percent
+    resumed = ROLLOUT.pause(on_day(2)).to_json() | {"wish": {"what": "resume", "reason": "", "by": "Ann"}}
+    assert percent_at(resumed, now) == 1
 
 
 def test_without_a_rollout_all_machines_are_offered_it() -> None:

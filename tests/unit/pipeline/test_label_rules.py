@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from hwdash.domain.policy import Policy
 from hwdash.pipeline.label_rules import Facts, inbox_drivers, label_findings
 from hwdash.pipeline.label_targets import Target, Targets, beginnings
 
@@ -29,9 +30,8 @@ def findings(
     """The rules that find something, and the ids that they name."""
     targets = Targets(rows, chids or [], is_expiry=False)
     ids = {row.hardware_id for row in rows}
-    facts = Facts(
-        says, targeting or {}, owners or {}, frozenset(ids if based is None else based), frozenset(apos or ())
-    )
+    known = frozenset(ids if based is None else based)
+    facts = Facts(says, targeting or {}, owners or {}, known, Policy().class_chids, frozenset(apos or ()))
     found = label_findings(targets, facts)
     return {each.rule.removeprefix("label."): list(each.ids) for each in found}
 
@@ -152,7 +152,7 @@ def test_all_is_found_at_once() -> None:
 
 def test_messages_name_the_first_ids_and_the_report_all() -> None:
     rows = [extension(f"pci\\ven_1234&dev_{number:04x}") for number in range(50)]
-    facts = Facts((), {}, {}, frozenset(row.hardware_id for row in rows), frozenset())
+    facts = Facts((), {}, {}, frozenset(row.hardware_id for row in rows), (), frozenset())
     (found,) = label_findings(Targets(rows, [], is_expiry=False), facts)
     assert found.message.startswith("ERROR label.extension-two-part: ")
     assert "dev_0000" in found.message
