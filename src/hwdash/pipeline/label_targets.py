@@ -13,7 +13,7 @@ from hwdash.vocabulary import DistributionState, WorkflowState
 
 EXTENSION = "extension"
 APO = "audioprocessingobject"
-CHUNK = 500
+CHUNK = 5000
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +59,8 @@ def targets_of(connection: sa.Connection, label: sa.Row[Any]) -> Targets:
         .order_by(ids.c.bundle_id, ids.c.inf_id, ids.c.os_code, ids.c.hardware_id)
     )
     rows = [
-        Target(row.hardware_id, row.os_code, (row.inf_class or "").lower(), row.state == DistributionState.PENDING_ADD)
-        for row in found
+        Target(hardware_id, os_code, (inf_class or "").lower(), state == DistributionState.PENDING_ADD)
+        for hardware_id, os_code, inf_class, state in found
     ]
     kept = chids_in(connection, label.id, DistributionState.ADDED)
     new = chids_in(connection, label.id, DistributionState.PENDING_ADD)
