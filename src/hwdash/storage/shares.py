@@ -241,9 +241,7 @@ def _has_the_rows(connection: sa.Connection, submission_id: int, label_id: int) 
 
 def _has_a_copy(connection: sa.Connection, source_id: int, account_id: int) -> bool:
     found = sa.select(sa.literal(1)).where(
-        submissions.c.source_submission_id == source_id,
-        submissions.c.account_id == account_id,
-        ~submissions.c.is_deprecated,
+        submissions.c.source_submission_id == source_id, submissions.c.account_id == account_id
     )
     return connection.execute(found.limit(1)).first() is not None
 

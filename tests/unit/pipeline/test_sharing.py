@@ -1,6 +1,8 @@
 """What a label that shares gives its receiver, and what becomes of it (contract/dashboard.md 22, 135 to 137, 141)."""
 
+import time
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +11,18 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from hwdash.domain.ownership import IdKind
 from hwdash.domain.targets import DriverRow
+from hwdash.pipeline.ownership import ownership_findings
 from hwdash.storage.database import Database
 from hwdash.storage.driver_rows import all_rows
-from hwdash.storage.label_tables import driver_infs, label_hardware_ids, label_readers, shipping_labels
+from hwdash.storage.label_tables import driver_infs, driver_rows, label_hardware_ids, label_readers, shipping_labels
+from hwdash.storage.ownership import add_owned
 from hwdash.storage.products import find_product
 from hwdash.storage.shares import ensure_reader, find_copy, limit_to_the_shared, original_submission
 from hwdash.storage.submissions import insert_submission, list_downloads
 from hwdash.storage.tables import downloads, product_hardware_ids, products, submissions
+from postgresql_cluster import cluster
 from stored_labels import NOON, X64, Inf, Stage
 
 IDS = [rf"pci\ven_1234&dev_{number:04x}" for number in range(4)]
@@ -213,7 +219,8 @@ def test_updates_of_a_deprecated_copy_are_deprecated_with_it(stage: Stage) -> No
 
 def test_an_update_that_a_receiver_makes_targets_only_what_was_shared(stage: Stage) -> None:
     share = Share(stage, shared=IDS[:2], enforce=True)
-    update = stage.new_submission((Inf([*IDS, r"pci\ven_9999"], name="new.inf"),), account_id=share.receiver)
+    new = Inf([*IDS, r"pci\ven_9999"], name="new.inf", systems=(X64, "WINDOWS_v100_ARM64_RS5_FULL"))
+    update = stage.new_submission((new,), account_id=share.receiver)
     with stage.database.writing() as connection:
         connection.execute(
             submissions.update()
@@ -296,19 +303,16 @@ def test_who_has_the_driver_anyway_needs_no_copy_to_read_a_label(stage: Stage) -
 def test_ids_are_translated_to_the_copy_that_counts_today(stage: Stage) -> None:
     share = Share(stage)
 
-    def found(account_id: int, submission_id: int = share.source) -> tuple[int, int] | None:
+    with stage.database.reading() as connection:
+        source = connection.execute(
+            sa.select(submissions.c.product_id).where(submissions.c.id == share.source)
+        ).scalar_one()
+
+    def found(account_id: int, **other: int) -> tuple[int, int] | None:
+        ids = {"seller_id": stage.account_id, "product_id": source, "submission_id": share.source} | other
         with stage.database.reading() as connection:
-            source = connection.execute(
-                sa.select(submissions.c.product_id).where(submissions.c.id == share.source)
-            ).scalar_one()
-            row = find_copy(
-                connection,
-                account_id,
-                seller_id=stage.account_id,
-                product_id=source,
-                submission_id=submission_id,
-            )
-            return None if row is None else (row.product_id, row.id)
+            row = find_copy(connection, account_id, **ids)
+        return None if row is None else (row.product_id, row.id)
 
     first = share.current()
     assert found(share.receiver) == (first.product_id, first.id)
@@ -316,7 +320,8 @@ def test_ids_are_translated_to_the_copy_that_counts_today(stage: Stage) -> None:
     second = share.current()
     assert found(share.receiver) == (second.product_id, second.id)
     assert found(stage.new_account("Stranger")) is None
-    assert found(share.receiver, first.id) is None
+    for wrong in ("seller_id", "product_id", "submission_id"):
+        assert found(share.receiver, **{wrong: first.id}) is None
 
 
 def test_behind_a_copy_of_a_copy_stands_the_authors(stage: Stage) -> None:
@@ -346,3 +351,52 @@ def test_rows_are_told_apart_by_all_four_parts(stage: Stage) -> None:
     made = stage.run(label).received_submission_id
     with stage.database.reading() as connection:
         assert all_rows(connection, made) == [DriverRow(*wanted)]
+
+
+def test_postgresql_shares_likewise(tmp_path: Path) -> None:
+    with cluster() as running, closing(Database(running.url)) as database:
+        database.create()
+        stage = Stage(database, tmp_path)
+        share = Share(stage, shared=IDS[:3])
+        assert share.targets(share.current().id) == set(IDS[:3])
+        for add, remove, shared in (
+            ([IDS[3]], IDS[:1], IDS[1:]),
+            ([], IDS[1:], []),
+            ([IDS[0]], [], IDS[:1]),
+            ([], [], IDS[:1]),
+        ):
+            share.patch(add=add, remove=remove)
+            assert share.targets(share.current().id) == set(shared)
+        assert [each.is_deprecated for each in share.received()] == [True, True, True, False]
+        label, reader = stage.new_label(share.source, None, chids=[]), stage.new_account("Reader")
+        (copy,) = reader_of(stage, label, reader)
+        assert share.targets(copy.id) == set(IDS)
+        with database.writing() as connection:
+            add_owned(connection, reader, [(IdKind.HARDWARE_ID, r"PCI\VEN_1234")], NOON)
+            row = connection.execute(sa.select(shipping_labels).where(shipping_labels.c.id == label)).one()
+            (found,) = ownership_findings(connection, row)
+        assert found.startswith(f"Reader (seller {reader}) owns {IDS[0]}, ")
+
+
+def test_fifty_thousand_rows_are_shared_in_moments(stage: Stage) -> None:
+    many = [rf"pci\ven_1234&dev_{number:04x}" for number in range(50_000)]
+    source = stage.new_submission(())
+    receiver = stage.new_account("Receiver")
+    place = {"bundle_id": "b", "inf_id": "a.inf", "os_code": X64}
+    with stage.database.writing() as connection:
+        connection.execute(
+            driver_rows.insert(),
+            [{"submission_id": source, "hardware_id": each, "position": 0, **place} for each in many],
+        )
+    label = stage.new_label(source, [], destination="anotherPartner")
+    stage.change(label, receiver_id=receiver)
+    with stage.database.writing() as connection:
+        connection.execute(
+            label_hardware_ids.insert(),
+            [{"label_id": label, "hardware_id": each, "state": "pendingAdd", "run": 1, **place} for each in many],
+        )
+    began = time.perf_counter()
+    made = stage.run(label).received_submission_id
+    assert time.perf_counter() - began < 20
+    with stage.database.reading() as connection:
+        assert len(all_rows(connection, made)) == len(many)
