@@ -7,19 +7,17 @@ from typing import Any
 
 import httpx
 import pytest
-import sqlalchemy as sa
 
 from callers import database_of, new_client
-from finished_submission import BUNDLE, INF, ROWS, RS5, Finished, finished_submission
+from finished_submission import BUNDLE, INF, ROWS, RS5, Finished, finished_submission, on_the_wire
 from hwdash.clock import system_clock
+from hwdash.domain.ownership import IdKind
 from hwdash.domain.targets import DriverRow
 from hwdash.pipeline.work import result_blob_key
 from hwdash.storage.accounts import create_account
 from hwdash.storage.blobs import BlobStore
-from hwdash.storage.label_progress import AT_ONCE
 from hwdash.storage.label_tables import label_hardware_ids, shipping_labels
-from hwdash.storage.labels import insert_label
-from hwdash.storage.shares import ensure_reader
+from hwdash.storage.ownership import add_owned
 from hwdash.storage.submissions import add_download
 from hwdash.storage.tables import downloads, submission_steps
 from service import API, ApiClient, Served, until
@@ -96,62 +94,58 @@ def driver(service: Served, author: Party) -> Finished:
 class Sharing:
     """A label of the author's that shares the driver with an account, run by the service."""
 
-    def __init__(self, service: Served, driver: Finished, receiver: Party, rows: Sequence[DriverRow]) -> None:
-        self.service, self.driver = service, driver
-        with database_of(service) as database, database.writing() as connection:
-            self.id = insert_label(
-                connection,
-                account_id=driver.account_id,
-                product_id=driver.product_id,
-                submission_id=driver.id,
-                name="private name",
-                destination="anotherPartner",
-                specifications={"receiverPublisherId": str(receiver.account_id), "enforceChidTargeting": False},
-                targeting={},
-                justifications=[],
-                receiver_id=receiver.account_id,
-                hardware_ids=rows,
-                chids=[],
-                created_by="tests",
-                now=system_clock(),
-            ).id
-            self.start(connection)
-        self.finished(1)
+    def __init__(
+        self,
+        author: Party,
+        driver: Finished,
+        receiver: Party,
+        rows: Sequence[DriverRow] | None,
+        *,
+        enforce_chids: bool = False,
+    ) -> None:
+        self.http, self.driver = author.client.http, driver
+        specifications = {"receiverPublisherId": str(receiver.account_id), "enforceChidTargeting": enforce_chids}
+        body = {"name": "private name", "destination": "anotherPartner", "recipientSpecifications": specifications}
+        if rows is not None:
+            body["targeting"] = {"hardwareIds": driver.targets(rows=rows)}
+        made = self.http.post(driver.labels, json=body)
+        assert made.status_code == 201, made.text
+        self.path = f"{driver.labels}/{made.json()['id']}"
+        self._finish()
 
-    def start(self, connection: sa.Connection) -> None:
-        """Leave it to the service's waker."""
-        connection.execute(shipping_labels.update().where(shipping_labels.c.id == self.id).values(wake_at=AT_ONCE))
+    def change(self, action: str, rows: Sequence[DriverRow]) -> None:
+        targets = self.driver.targets(rows=rows, action=action)
+        answer = self.http.patch(self.path, json={"targeting": {"hardwareIds": targets}})
+        assert answer.status_code == 204, answer.text
+        self._finish()
 
-    def finished(self, run: int) -> None:
-        table = shipping_labels.c
-
+    def _finish(self) -> None:
         def ended() -> bool:
-            with database_of(self.service) as database, database.reading() as connection:
-                row = connection.execute(sa.select(shipping_labels).where(table.id == self.id)).one()
-            assert row.state != "failed", row.messages
-            return bool(row.run == run and row.state == "completed")
+            status = self.http.get(self.path).json()["workflowStatus"]
+            assert status["state"] != "failed", status
+            return bool(status["currentStep"] == "finalizeSharing" and status["state"] == "completed")
 
         until(ended, "the label has not ended")
 
-    def remove(self, rows: Sequence[DriverRow]) -> None:
-        with database_of(self.service) as database, database.writing() as connection:
-            for row in rows:
-                connection.execute(
-                    label_hardware_ids.update()
-                    .where(
-                        label_hardware_ids.c.label_id == self.id,
-                        *(label_hardware_ids.c[name] == value for name, value in row._asdict().items()),
-                    )
-                    .values(state="pendingRemove")
-                )
-            run = connection.execute(
-                shipping_labels.update()
-                .where(shipping_labels.c.id == self.id)
-                .values(run=shipping_labels.c.run + 1, current_step="preProcessShippingLabel", state="notStarted")
-                .returning(shipping_labels.c.run)
-            ).scalar_one()
-            self.start(connection)
-        self.finished(run)
+
+def to_windows_update(
+    rows: Sequence[DriverRow], *, visible_to: Sequence[Party] = (), chids: Sequence[str] = ()
+) -> dict[str, Any]:
+    """The body of a label to Windows Update."""
+    specifications = {"manualAcquisition": True, "visibleToAccounts": [each.account_id for each in visible_to]}
+    return {
+        "name": "seen",
+        "destination": "windowsUpdate",
+        "publishingSpecifications": specifications,
+        "targeting": {"hardwareIds": list(map(on_the_wire, rows)), "chids": [{"chid": each} for each in chids]},
+    }
+
+
+def published(author: Party, driver: Finished, *, visible_to: Party) -> int:
+    """A label of the author's to Windows Update that an account may see."""
+    made = author.client.http.post(driver.labels, json=to_windows_update(ROWS, visible_to=[visible_to]))
+    assert made.status_code == 201, made.text
+    return int(made.json()["id"])
 
 
 def kinds(submission: dict[str, Any]) -> list[str]:
@@ -181,7 +175,7 @@ def plain(client: ApiClient, address: str) -> bytes:
 def test_a_receiver_finds_the_driver_under_ids_of_its_own(
     service: Served, author: Party, receiver: Party, stranger: Party, driver: Finished, no_accident: None
 ) -> None:
-    Sharing(service, driver, receiver, ROWS[:2])
+    Sharing(author, driver, receiver, ROWS[:2])
     (product,) = receiver.products()
     own = author.get(f"{API}/products/{driver.product_id}")
     assert (product["originType"], product["sourceProductId"], product["sourcePublisherId"]) == (
@@ -208,7 +202,7 @@ def test_a_receiver_finds_the_driver_under_ids_of_its_own(
 def test_a_receiver_downloads_all_but_the_authors_upload(
     service: Served, author: Party, receiver: Party, driver: Finished, no_accident: None
 ) -> None:
-    Sharing(service, driver, receiver, ROWS)
+    Sharing(author, driver, receiver, ROWS)
     made = receiver.look_up(author, driver).json()
     assert sorted(kinds(made)) == ["certificationReport", "derivedPackage", "signedPackage"]
     for kind in kinds(made):
@@ -222,9 +216,9 @@ def test_the_look_up_follows_what_is_shared(
     service: Served, author: Party, receiver: Party, stranger: Party, driver: Finished, spelling: str
 ) -> None:
     assert refused(receiver.look_up(author, driver, spelling)) == (404, "entityNotFound")
-    label = Sharing(service, driver, receiver, ROWS)
+    label = Sharing(author, driver, receiver, ROWS)
     first = receiver.look_up(author, driver, spelling).json()
-    label.remove(ROWS)
+    label.change("remove", ROWS)
     second = receiver.look_up(author, driver, spelling).json()
     assert first["id"] != second["id"]
     assert {each["id"] for each in receiver.products()} == {first["productId"], second["productId"]}
@@ -249,7 +243,7 @@ def rows_of(metadata: dict[str, Any]) -> set[tuple[str, ...]]:
 def test_publisher_metadata_has_the_shared_rows_and_every_inf(
     service: Served, author: Party, receiver: Party, stranger: Party, driver: Finished, no_accident: None
 ) -> None:
-    label = Sharing(service, driver, receiver, ROWS[:2])
+    label = Sharing(author, driver, receiver, ROWS[:2])
     made = receiver.look_up(author, driver).json()
     for body in (b"", b"{}"):
         done = receiver.client.http.post(f"{path(made)}/createpublishermetadata", content=body)
@@ -264,7 +258,7 @@ def test_publisher_metadata_has_the_shared_rows_and_every_inf(
     foreign = stranger.client.http.post(f"{path(made)}/createpublishermetadata")
     assert refused(foreign) == (404, "entityNotFound")
 
-    label.remove(ROWS[:1])
+    label.change("remove", ROWS[:1])
     newer = receiver.look_up(author, driver).json()
     assert "driverMetadata" not in kinds(newer)
     receiver.client.http.post(f"{path(newer)}/createPublisherMetadata")
@@ -302,7 +296,7 @@ def test_a_whole_system_has_no_publisher_metadata(service: Served, author: Party
 
 @pytest.fixture
 def received(service: Served, author: Party, receiver: Party, driver: Finished) -> dict[str, Any]:
-    Sharing(service, driver, receiver, ROWS)
+    Sharing(author, driver, receiver, ROWS)
     found: dict[str, Any] = receiver.look_up(author, driver).json()
     return found
 
@@ -322,14 +316,14 @@ def test_a_receiver_changes_nothing_of_it(receiver: Party, received: dict[str, A
 def test_a_receiver_derives_an_update_until_the_share_is_changed(
     service: Served, author: Party, receiver: Party, driver: Finished, no_accident: None
 ) -> None:
-    label = Sharing(service, driver, receiver, ROWS)
+    label = Sharing(author, driver, receiver, ROWS)
     made = receiver.look_up(author, driver).json()
     derive = {"name": "update", "type": "derived"}
     product = f"{API}/products/{made['productId']}/submissions"
     update = receiver.client.http.post(product, json=derive)
     assert update.status_code == 201, update.text
     assert kinds(update.json()) == ["initialPackage"]
-    label.remove(ROWS[:1])
+    label.change("remove", ROWS[:1])
     late = receiver.client.http.post(product, json=derive)
     assert refused(late) == (422, "requestInvalidForCurrentState")
     assert "deprecated" in late.json()["error"]["message"]
@@ -340,7 +334,7 @@ def test_of_a_shared_update_no_other_is_derived(
 ) -> None:
     with database_of(service) as database, database.writing() as connection:
         update = finished_submission(connection, author.account_id, attributes=ATTRIBUTES, type="derived")
-    Sharing(service, update, receiver, ROWS)
+    Sharing(author, update, receiver, ROWS)
     made = receiver.look_up(author, update).json()
     assert made["type"] == "derived"
     for kind in ("initial", "derived"):
@@ -353,24 +347,8 @@ def test_of_a_shared_update_no_other_is_derived(
 def test_a_reader_reads_and_does_nothing_else(
     service: Served, author: Party, receiver: Party, stranger: Party, driver: Finished, no_accident: None
 ) -> None:
-    with database_of(service) as database, database.writing() as connection:
-        label = insert_label(
-            connection,
-            account_id=author.account_id,
-            product_id=driver.product_id,
-            submission_id=driver.id,
-            name="seen",
-            destination="windowsUpdate",
-            specifications={},
-            targeting={},
-            justifications=[],
-            receiver_id=None,
-            hardware_ids=ROWS,
-            chids=[],
-            created_by="tests",
-            now=system_clock(),
-        )
-        ensure_reader(connection, label, receiver.account_id, system_clock())
+    published(author, driver, visible_to=receiver)
+    until(lambda: bool(receiver.products()), "there is no copy")
     (product,) = receiver.products()
     assert product["originType"] == "readOnly"
     made = receiver.look_up(author, driver).json()
@@ -385,3 +363,132 @@ def test_a_reader_reads_and_does_nothing_else(
     assert refused(http.post(f"{path(made)}/createpublishermetadata")) == (403, "readOnlyProduct")
     assert refused(http.post(f"{path(made)}/commit")) == (422, "requestInvalidForCurrentState")
     assert stranger.products() == []
+
+
+def labels_of(party: Party, address: str) -> dict[int, dict[str, Any]]:
+    """What the account sees below a submission, by the labels' ids."""
+    return {each["id"]: each for each in party.get(f"{address}/shippingLabels?includeTargetingInfo=true")["value"]}
+
+
+def test_a_receiver_labels_within_the_rows_that_are_shared_and_shares_nothing_on(
+    author: Party, receiver: Party, stranger: Party, driver: Finished, no_accident: None
+) -> None:
+    Sharing(author, driver, receiver, ROWS[:2])
+    labels = f"{path(receiver.look_up(author, driver).json())}/shippingLabels"
+    http = receiver.client.http
+    beyond = http.post(labels, json=to_windows_update(ROWS[1:3]))
+    assert refused(beyond) == (422, "invalidInput")
+    (finding,) = beyond.json()["error"]["validationErrors"]
+    assert finding["target"].startswith("targeting.hardwareIds[1]")
+    recipient = {"receiverPublisherId": str(stranger.account_id)}
+    onward = http.post(
+        labels, json={"name": "x", "destination": "anotherPartner", "recipientSpecifications": recipient}
+    )
+    assert refused(onward) == (422, "requestInvalidForCurrentState")
+    assert http.post(labels, json=to_windows_update(ROWS[:2])).status_code == 201
+
+
+def test_a_share_that_names_no_rows_shares_them_all(author: Party, receiver: Party, driver: Finished) -> None:
+    Sharing(author, driver, receiver, None)
+    labels = f"{path(receiver.look_up(author, driver).json())}/shippingLabels"
+    assert receiver.client.http.post(labels, json=to_windows_update(DRIVER)).status_code == 201
+
+
+def test_a_receiver_names_chids_where_the_share_enforces_them(
+    author: Party, receiver: Party, driver: Finished, no_accident: None
+) -> None:
+    Sharing(author, driver, receiver, ROWS, enforce_chids=True)
+    labels = f"{path(receiver.look_up(author, driver).json())}/shippingLabels"
+    without = receiver.client.http.post(labels, json=to_windows_update(ROWS))
+    assert refused(without) == (422, "invalidInput")
+    assert [each["target"] for each in without.json()["error"]["validationErrors"]] == ["targeting.chids"]
+    chid = "3e7d7a3c-6a7e-5d0c-9f1c-0d5f6a1b2c3d"
+    assert receiver.client.http.post(labels, json=to_windows_update(ROWS, chids=[chid])).status_code == 201
+
+
+def test_each_sees_its_own_labels_and_the_author_those_of_its_receivers(
+    service: Served, author: Party, receiver: Party, stranger: Party, driver: Finished, no_accident: None
+) -> None:
+    """The stranger is another receiver here; the reader may read one label."""
+    reader = party(service, "Reader")
+    for each in (receiver, stranger):
+        Sharing(author, driver, each, ROWS)
+    own = path(receiver.look_up(author, driver).json())
+    made = receiver.client.http.post(f"{own}/shippingLabels", json=to_windows_update(ROWS[:1])).json()["id"]
+    seen = published(author, driver, visible_to=reader)
+    until(lambda: bool(reader.products()), "there is no copy")
+    copy = path(reader.look_up(author, driver).json())
+
+    assert set(labels_of(receiver, own)) == {made}
+    assert labels_of(stranger, path(stranger.look_up(author, driver).json())) == {}
+    assert set(labels_of(reader, copy)) == {seen}
+    at_the_author = labels_of(author, driver.path)
+    assert {made, seen} <= set(at_the_author)
+    assert len(at_the_author) == 4
+    assert (at_the_author[made]["productId"], at_the_author[made]["submissionId"]) == (driver.product_id, driver.id)
+    assert len(at_the_author[made]["targeting"]["hardwareIds"]) == 1
+
+    change = {"targeting": {"hardwareIds": driver.targets(rows=ROWS[:1], action="remove")}}
+    for party_, address in ((author, f"{driver.labels}/{made}"), (reader, f"{copy}/shippingLabels/{seen}")):
+        answer = party_.client.http.patch(address, json=change)
+        assert refused(answer)[0] == 403, answer.text
+    other = path(stranger.look_up(author, driver).json())
+    for party_, address in ((stranger, other), (reader, copy)):
+        assert refused(party_.client.http.get(f"{address}/shippingLabels/{made}")) == (404, "entityNotFound")
+    new = reader.client.http.post(f"{copy}/shippingLabels", json=to_windows_update(ROWS))
+    assert refused(new) == (403, "readOnlyProduct")
+    assert new.json()["error"]["message"] == "Not allowed to create the shipping labels on a read only product."
+
+
+def test_of_what_is_no_longer_shared_labels_only_expire(
+    service: Served, author: Party, receiver: Party, driver: Finished, no_accident: None
+) -> None:
+    label = Sharing(author, driver, receiver, ROWS)
+    first = path(receiver.look_up(author, driver).json())
+    http = receiver.client.http
+    made = http.post(f"{first}/shippingLabels", json=to_windows_update(ROWS[:2])).json()["id"]
+    address = f"{first}/shippingLabels/{made}"
+
+    # As its workflow leaves it, which has its own tests.
+    with database_of(service) as database, database.writing() as connection:
+        published = {"current_step": "finalizePublishing", "state": "completed", "wake_at": None}
+        connection.execute(shipping_labels.update().where(shipping_labels.c.id == made).values(**published))
+        connection.execute(
+            label_hardware_ids.update().where(label_hardware_ids.c.label_id == made).values(state="added")
+        )
+    label.change("remove", ROWS)
+    targets = labels_of(receiver, first)[made]["targeting"]["hardwareIds"]
+    assert {each["distributionState"] for each in targets} == {"added"}
+    new = http.post(f"{first}/shippingLabels", json=to_windows_update(ROWS[:1]))
+    assert refused(new) == (422, "requestInvalidForCurrentState")
+    more = {"targeting": {"hardwareIds": driver.targets(rows=ROWS[2:3], action="add")}}
+    assert refused(http.patch(address, json=more))[0] == 422
+    less = {"targeting": {"hardwareIds": driver.targets(rows=ROWS[:1], action="remove")}}
+    answer = http.patch(address, json=less)
+    assert answer.status_code == 204, answer.text
+    states = [each["distributionState"] for each in labels_of(receiver, first)[made]["targeting"]["hardwareIds"]]
+    assert set(states) != {"added"}
+
+    empty = path(receiver.look_up(author, driver).json())
+    nothing = http.post(f"{empty}/shippingLabels", json=to_windows_update(ROWS[:1]))
+    assert refused(nothing) == (422, "invalidInput")
+    label.change("add", ROWS[:1])
+    again = path(receiver.look_up(author, driver).json())
+    assert http.post(f"{again}/shippingLabels", json=to_windows_update(ROWS[:1])).status_code == 201
+    assert len(receiver.products()) == 3
+
+
+def test_a_label_that_targets_anothers_ids_fails_and_names_the_owner(
+    service: Served, author: Party, stranger: Party, no_accident: None
+) -> None:
+    row = DriverRow(BUNDLE, INF, RS5, rf"pci\ven_1af4&dev_{author.account_id}")
+    with database_of(service) as database, database.writing() as connection:
+        driver = finished_submission(connection, author.account_id, rows=[row], attributes=ATTRIBUTES)
+        add_owned(connection, stranger.account_id, [(IdKind.HARDWARE_ID, row.hardware_id)], system_clock())
+    made = author.client.http.post(driver.labels, json=to_windows_update([row]))
+    assert made.status_code == 201, made.text
+    address = f"{driver.labels}/{made.json()['id']}"
+    until(lambda: author.get(address)["workflowStatus"]["state"] == "failed", "nobody minded")
+    status = author.get(address)["workflowStatus"]
+    assert status["currentStep"] == "preProcessShippingLabel"
+    assert f"Stranger (seller {stranger.account_id}) owns {row.hardware_id}" in status["messages"][0]
