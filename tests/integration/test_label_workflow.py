@@ -21,6 +21,7 @@ from hwdash.pipeline.submission import SubmissionWorkflow
 from hwdash.storage.accounts import set_policy
 from hwdash.storage.database import Database
 from hwdash.storage.label_tables import label_chids, label_hardware_ids
+from hwdash.storage.labels import cancel_label
 from hwdash.storage.tables import submissions
 from stored_labels import AUTOMATIC, MANUAL, NOON, TRUSTED, X64, Inf, Stage
 
@@ -222,6 +223,15 @@ class TestAutomaticDelivery:
         assert label.messages == ["ERROR label.cancelled: the label was cancelled."]
         assert stage.states(label_id) == {WIDGET: "notSet"}
         assert label.live_targeting is None
+
+    def test_a_cancel_that_comes_too_late_is_not_kept(self, stage: Stage) -> None:
+        published_id = published(stage, stage.new_submission())
+        rolling_id = self.approved(stage)
+        with stage.database.writing() as connection:
+            assert not cancel_label(connection, published_id, stage.now)
+            assert cancel_label(connection, rolling_id, stage.now)
+        assert not stage.label(published_id).is_cancelled
+        assert stage.wake(rolling_id).state == "failed"
 
 
 class TestApproval:

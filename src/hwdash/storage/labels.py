@@ -189,10 +189,21 @@ def change_label(
     return run
 
 
-def cancel_label(connection: sa.Connection, label_id: int, now: datetime) -> None:
-    """Write down that a label is to end; its workflow does it."""
-    cancelled = {"is_cancelled": True, "wake_at": now, "updated_at": now}
-    connection.execute(shipping_labels.update().where(shipping_labels.c.id == label_id).values(**cancelled))
+def cancel_label(connection: sa.Connection, label_id: int, now: datetime) -> bool:
+    """Write down that a label is to end; its workflow does it. False when the workflow has just gone on to where it
+    cannot be cancelled, and nothing was written.
+    """
+    table = shipping_labels.c
+    written = connection.execute(
+        shipping_labels.update()
+        .where(
+            table.id == label_id,
+            table.current_step == LabelStep.MICROSOFT_APPROVAL,
+            table.state == WorkflowState.STARTED,
+        )
+        .values(is_cancelled=True, wake_at=now, updated_at=now)
+    )
+    return written.rowcount == 1
 
 
 def add_readers(connection: sa.Connection, label_id: int, account_ids: Iterable[int]) -> None:

@@ -232,9 +232,9 @@ def cancel_label(
     connection: sa.Connection, service: Service, caller: Caller, product_id: int, submission_id: int, label_id: int
 ) -> None:
     """PUT cancel: the label's workflow ends it when it comes to that."""
-    _, _, row = _seen_label(connection, caller, product_id, submission_id, label_id)
-    if check_cancel(_state(caller, row)):
-        write_cancelled(connection, label_id, service.clock())
+    submission, _, row = _seen_label(connection, caller, product_id, submission_id, label_id)
+    if check_cancel(_state(caller, row)) and not write_cancelled(connection, label_id, service.clock()):
+        check_cancel(_state(caller, find_label(connection, submission, label_id) or row))
 
 
 # What the rules look at
