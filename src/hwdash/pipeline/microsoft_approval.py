@@ -18,6 +18,10 @@ from hwdash.storage.label_progress import adds_hardware_ids, go_live
 
 VISIBLE_FOR = timedelta(seconds=15)
 """Clients look every five seconds (contract/api.md 6.3)."""
+DEPRECATED = (
+    "ERROR label.deprecated: the author changed what is shared before this went live, so it does not. Make a label of "
+    "the submission that replaces this one; its messages name it."
+)
 
 
 def run(connection: sa.Connection, label: sa.Row[Any], now: datetime) -> LabelStepResult:
@@ -45,8 +49,11 @@ def _still_waits(label: sa.Row[Any], now: datetime) -> LabelStepResult | None:
 
 
 def _begin(connection: sa.Connection, label: sa.Row[Any], now: datetime) -> LabelStepResult:
+    adds = adds_hardware_ids(connection, label.id)
+    if adds and label.is_deprecated:
+        return Failed([DEPRECATED])
     # Only what this run adds is rolled out: what was offered before stays offered to all.
-    is_gradual = is_automatic(label) and not is_for_test_machines(label) and adds_hardware_ids(connection, label.id)
+    is_gradual = is_automatic(label) and not is_for_test_machines(label) and adds
     if not is_gradual:
         return Moved()
     policy = Policy.of(label.policy)

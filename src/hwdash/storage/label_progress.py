@@ -32,8 +32,9 @@ _LIVE = (DistributionState.ADDED, DistributionState.PENDING_REMOVE)
 def claim_label_step(connection: sa.Connection, label_id: int, step: str) -> sa.Row[Any] | None:
     """Take the running of a step for this transaction: who comes at the same time waits, and finds it done.
 
-    Returns the row of the label with ``submission_state``, ``is_extension_inf``, ``attributes``, ``test_harness`` and
-    ``policy`` of its submission, product and account; None when the label does not stand at this step.
+    Returns the row of the label with ``submission_state``, ``is_extension_inf``, ``is_deprecated``, ``attributes``,
+    ``test_harness`` and ``policy`` of its submission, product and account; None when the label does not stand at this
+    step.
     Whatever would have woken it is known to the row that is returned, so its wake_at is taken away.
     """
     claimed = connection.execute(
@@ -52,6 +53,7 @@ def claim_label_step(connection: sa.Connection, label_id: int, step: str) -> sa.
             shipping_labels,
             submissions.c.state.label("submission_state"),
             submissions.c.is_extension_inf,
+            submissions.c.is_deprecated,
             products.c.attributes,
             products.c.test_harness,
             accounts.c.policy,

@@ -64,6 +64,8 @@ def ensure_reader(connection: sa.Connection, label: sa.Row[Any], account_id: int
         sa.select(submissions.c.account_id, products.c.source_publisher_id)
         .join(products, products.c.id == submissions.c.product_id)
         .where(submissions.c.id == label.submission_id)
+        # Two labels at once make one copy.
+        .with_for_update(of=submissions)
     ).one()
     if account_id == source.account_id:
         return

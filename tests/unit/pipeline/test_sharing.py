@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hwdash.domain.ownership import IdKind
 from hwdash.domain.targets import DriverRow
 from hwdash.pipeline.ownership import ownership_findings
+from hwdash.storage.accounts import set_policy
 from hwdash.storage.database import Database
 from hwdash.storage.driver_rows import all_rows
 from hwdash.storage.label_tables import driver_infs, driver_rows, label_hardware_ids, label_readers, shipping_labels
@@ -23,7 +24,7 @@ from hwdash.storage.shares import ensure_reader, find_copy, limit_to_the_shared,
 from hwdash.storage.submissions import insert_submission, list_downloads
 from hwdash.storage.tables import downloads, product_hardware_ids, products, submissions
 from postgresql_cluster import cluster
-from stored_labels import NOON, X64, Inf, Stage
+from stored_labels import NOON, TRUSTED, X64, Inf, Stage
 
 IDS = [rf"pci\ven_1234&dev_{number:04x}" for number in range(4)]
 INFS = (Inf(IDS[:2]), Inf(IDS[2:], name="other.inf"))
@@ -333,6 +334,47 @@ def test_behind_a_copy_of_a_copy_stands_the_authors(stage: Stage) -> None:
         assert original_submission(connection, share.source) == share.source
         product = connection.execute(sa.select(products).where(products.c.id == copy.product_id)).one()
     assert (product.source_publisher_id, product.source_product_id) == (share.receiver, share.current().product_id)
+
+
+def test_what_is_revoked_before_it_went_live_does_not_and_what_is_live_stays(stage: Stage) -> None:
+    share = Share(stage)
+    submission = share.current().id
+    row = [share.rows[IDS[0]]._asdict()]
+    with stage.database.writing() as connection:
+        set_policy(connection, share.receiver, TRUSTED)
+    live, waiting = stage.new_label(submission, row), stage.new_label(submission, row)
+    stage.run(live)
+    stage.pass_time(seconds=15)
+    assert stage.wake(live).state == "completed"
+    assert stage.run(waiting).current_step == "microsoftApproval"
+    share.patch(remove=IDS)
+    stage.pass_time(seconds=15)
+    failed = stage.wake(waiting)
+    assert (failed.current_step, failed.state, failed.live_targeting) == ("microsoftApproval", "failed", None)
+    assert failed.messages[0].startswith("ERROR label.deprecated: ")
+    assert stage.states(waiting) == {IDS[0]: "notSet"}
+    assert stage.states(live) == {IDS[0]: "added"}
+    with stage.database.writing() as connection:
+        ids = label_hardware_ids
+        connection.execute(ids.update().where(ids.c.label_id == live).values(state="pendingRemove"))
+    stage.restart(live)
+    stage.run(live)
+    stage.pass_time(seconds=15)
+    assert stage.wake(live).state == "completed"
+    assert stage.states(live) == {IDS[0]: "notSet"}
+
+
+def test_a_share_is_its_authors_word_that_its_hardware_ids_may_be_targeted(stage: Stage) -> None:
+    """And nobody else's word, nor about CHIDs."""
+    share = Share(stage, shared=IDS[:2])
+    other, chid = stage.new_account("Other"), "3e7d7a3c-6a7e-5d0c-9f1c-0d5f6a1b2c3d"
+    with stage.database.writing() as connection:
+        add_owned(connection, stage.account_id, [(IdKind.HARDWARE_ID, IDS[0]), (IdKind.CHID, chid)], NOON)
+        add_owned(connection, other, [(IdKind.HARDWARE_ID, IDS[1])], NOON)
+    label = stage.new_label(share.current().id, chids=[chid])
+    author, another = sorted(stage.run(label).messages)[:2][::-1]
+    assert f"Vendor (seller {stage.account_id}) owns {chid}, and" in author
+    assert f"Other (seller {other}) owns {IDS[1]}, and" in another
 
 
 def test_rows_are_told_apart_by_all_four_parts(stage: Stage) -> None:
