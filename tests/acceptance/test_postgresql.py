@@ -12,8 +12,10 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
+from callers import database_of, new_client
 from hwdash.storage.tables import submissions
 from postgresql_cluster import cluster
+from published import publish
 from service import (
     API,
     ApiClient,
@@ -26,6 +28,7 @@ from service import (
     signed_cabinet,
     unsigned_cabinet,
 )
+from wire_routes import MACHINE, OFFERS
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +129,24 @@ def test_of_many_initial_submissions_and_commits_at_once_one_is_taken(client: Ap
         commits = _together(8, client, f"{path}/{submission['id']}/commit")
         assert sorted(answer.status_code for answer in commits) == [202] + [422] * 7
         client.finished(submission)
+
+
+def test_a_machine_is_offered_what_is_published(client: ApiClient, served: Served) -> None:
+    own, hardware_id = int(served.made.credentials["accountId"]), "usb\\vid_1234&pid_5678"
+    wanted, other = str(uuid.uuid4()), str(uuid.uuid4())
+    with database_of(served) as database, database.writing() as connection:
+        for_some = publish(connection, own, [hardware_id], chids=[wanted, other]).id
+        for_others = publish(connection, own, [hardware_id], chids=[other]).id
+        for_flights = publish(connection, own, [hardware_id], is_flight_sign=True).id
+        waiting = publish(connection, own, [hardware_id], row_state="pendingAdd").id
+    machine = MACHINE | {"chids": [wanted], "devices": [{"hardwareIds": [hardware_id]}]}
+    (device,) = client.http.post(OFFERS, json=machine).json()["devices"]
+    assert [each["labelId"] for each in device["offers"]] == [for_some]
+    refused = {each["labelId"]: each["rule"] for each in device["refused"]}
+    assert refused == {for_others: "chid", for_flights: "insider", waiting: "live"}
+    stranger = new_client(served, ["Manager", "Report Reviewer"])
+    (device,) = stranger.http.post(OFFERS, json=machine).json()["devices"]
+    assert ([each["labelId"] for each in device["offers"]], device["refused"]) == ([for_some], [])
 
 
 def test_hostile_text_is_no_accident(client: ApiClient) -> None:

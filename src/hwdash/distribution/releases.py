@@ -1,5 +1,7 @@
 """Releases of Windows by build numbers: what floors, ceilings and OS codes mean for a machine."""
 
+from functools import lru_cache
+
 from hwdash.vocabulary import OPERATING_SYSTEMS, RELEASES, OperatingSystem, operating_system
 
 _BUILDS: dict[str, int] = {}
@@ -50,6 +52,7 @@ def offers_forward(system: OperatingSystem, build: int) -> bool:
     return version >= (system.major, system.minor)
 
 
+@lru_cache(1000)
 def system_of(code: str) -> OperatingSystem | None:
     """The operating system of a published row, new ones included."""
     return operating_system(code, accept_new=True)

@@ -25,9 +25,14 @@ _LABEL, _TARGET, _ROW, _INF = shipping_labels.c, label_hardware_ids.c, driver_ro
 _SOURCE = submissions.alias("source")
 
 
+def _is_live(state: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
+    # Not IN: SQLAlchemy would write its list anew each time.
+    return sa.or_(*(state == each for each in LIVE_STATES))
+
+
 def _chids(*conditions: sa.ColumnElement[bool], wanted: sa.ColumnElement[Any]) -> sa.Select[Any]:
     """Of the label's CHIDs that count."""
-    rows = sa.select(wanted).where(label_chids.c.label_id == _LABEL.id, label_chids.c.state.in_(LIVE_STATES))
+    rows = sa.select(wanted).where(label_chids.c.label_id == _LABEL.id, _is_live(label_chids.c.state))
     return rows.where(*conditions).correlate(shipping_labels)
 
 
@@ -99,7 +104,7 @@ _CANDIDATES = (
         _TARGET.hardware_id.in_(sa.bindparam("hardware_ids", expanding=True)),
         _LABEL.destination == LabelDestination.WINDOWS_UPDATE,
         # Of what it may not see an account learns what is offered, and that alone.
-        sa.or_(_TARGET.state.in_(LIVE_STATES), _MAY_BE_TOLD),
+        sa.or_(_is_live(_TARGET.state), _MAY_BE_TOLD),
     )
 )
 
