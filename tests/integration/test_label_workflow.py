@@ -22,6 +22,7 @@ from hwdash.storage.accounts import set_policy
 from hwdash.storage.database import Database
 from hwdash.storage.label_tables import label_chids, label_hardware_ids
 from hwdash.storage.labels import cancel_label
+from hwdash.storage.submissions import claim_step, end_step
 from hwdash.storage.tables import submissions
 from stored_labels import AUTOMATIC, MANUAL, NOON, TRUSTED, X64, Inf, Stage
 
@@ -324,6 +325,18 @@ class TestSubmission:
         assert stands(label) == ("publishJobValidation", "started")
         assert label.wake_at is None
         assert label.messages == [f"Waits for submission {submission_id} to complete."]
+
+    def test_that_completes_lets_its_waiting_labels_go_on(self, stage: Stage) -> None:
+        submission_id = stage.new_submission(state="started", current_step="signing")
+        label_id = stage.new_label(submission_id)
+        stage.run(label_id)
+        for step, following in (("signing", "finalizeIngestion"), ("finalizeIngestion", None)):
+            assert stage.label(label_id).wake_at is None
+            moved = {"current_step": following, "state": "started"} if following else {"state": "completed"}
+            with stage.database.writing() as connection:
+                fence = claim_step(connection, submission_id, step).fence
+                assert end_step(connection, submission_id, step, fence=fence, result={}, changes=moved, now=stage.now)
+        assert stands(stage.wake(label_id)) == ("microsoftApproval", "started")
 
     def test_that_fails_fails_its_waiting_labels(self, stage: Stage) -> None:
         submission_id = stage.new_submission(state="started", current_step="signing")

@@ -12,7 +12,6 @@ from hwdash.pipeline.engine import WorkflowQueue
 from hwdash.pipeline.report import publish_error_report
 from hwdash.pipeline.submission import SUBMISSION
 from hwdash.storage.blobs import BlobStore
-from hwdash.storage.label_progress import wake_labels_of
 from hwdash.storage.submissions import claim_step, end_step, step_results, submissions_at
 from hwdash.vocabulary import SubmissionStep, WorkflowState
 
@@ -71,7 +70,6 @@ def reject(connection: sa.Connection, blobs: BlobStore, submission_id: int, deci
     )
     changes = {"state": WorkflowState.FAILED, "messages": messages, "finished_at": decision.when}
     _end(connection, row, REJECTED, decision, changes, [report])
-    wake_labels_of(connection, row.id)
     return True
 
 

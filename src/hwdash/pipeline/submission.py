@@ -23,7 +23,6 @@ from hwdash.pipeline.report import publish_error_report
 from hwdash.pipeline.work import Done, Initial, Work, kind_of, package_name
 from hwdash.storage.certificates import signing_certificates_of
 from hwdash.storage.driver_rows import write_driver_rows
-from hwdash.storage.label_progress import wake_labels_of
 from hwdash.storage.product_search import remember_hardware_ids
 from hwdash.storage.shares import limit_to_the_shared, original_submission
 from hwdash.storage.submissions import (
@@ -124,8 +123,6 @@ class SubmissionWorkflow(FencedWorkflow):
             files=ending.files,
             now=self.resources.clock(),
         )
-        if ended and ending.is_last:
-            wake_labels_of(connection, work.object_id)
         if ended and step == SubmissionStep.PREPARATION and ending.changes["state"] != WorkflowState.FAILED:
             write_driver_rows(connection, work.object_id, ending.result)
             limit_to_the_shared(connection, work.object_id)

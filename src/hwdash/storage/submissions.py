@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from hwdash.domain.identifiers import new_blob_key, new_long_id
 from hwdash.storage.compiled import Compiled
+from hwdash.storage.label_progress import wake_labels_of
 from hwdash.storage.tables import accounts, downloads, products, submission_steps, submissions
 from hwdash.vocabulary import CommitStatus, WorkflowState
 
@@ -217,7 +218,7 @@ def end_step(
     name).
 
     All in the caller's one transaction, and only when ``fence`` is still the one that claimed the step: False
-    otherwise, and nothing is stored.
+    otherwise, and nothing is stored. The end of the workflow, whichever it is, wakes the labels that wait for it.
     """
     moved = connection.execute(
         submissions.update()
@@ -231,6 +232,8 @@ def end_step(
     )
     for kind, blob, name in files:
         connection.execute(downloads.insert().values(submission_id=submission_id, type=kind, blob=blob, name=name))
+    if changes.get("state") in {WorkflowState.COMPLETED, WorkflowState.FAILED}:
+        wake_labels_of(connection, submission_id)
     return True
 
 
