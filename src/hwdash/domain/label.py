@@ -105,6 +105,11 @@ class Label:
     reach: Reach
 
     @property
+    def os_codes(self) -> set[str]:
+        """The systems that its hardware ids are for."""
+        return {row.os_code for row in self.rows}
+
+    @property
     def goes_to_machines(self) -> bool:
         """Its destination is Windows Update."""
         return self.destination == LabelDestination.WINDOWS_UPDATE
@@ -257,7 +262,7 @@ def _rule_12_some_hardware_id(_driver: Driver, _owner: Owner, label: Label) -> F
 def _rule_13_chids_need_windows_10(_driver: Driver, _owner: Owner, label: Label) -> Findings:
     if not label.chids:
         return
-    older = {row.os_code for row in label.rows if not _supports_chids(row.os_code)}
+    older = [os_code for os_code in label.os_codes if not _supports_chids(os_code)]
     if older:
         yield (
             "targeting.chids",
@@ -307,7 +312,7 @@ def _rule_19_floor_and_ceiling(_driver: Driver, _owner: Owner, label: Label) -> 
 
 def _rule_20_within_the_chosen_systems(_driver: Driver, _owner: Owner, label: Label) -> Findings:
     """Of what the sources say, and contradict each other in (section 11, 40): no less than the lowest chosen."""
-    ranks = {_system_rank(row.os_code) for row in label.rows} - {None}
+    ranks = map(_system_rank, label.os_codes)
     lowest = min((each for each in ranks if each is not None), default=-1)
     if lowest < 0:
         return

@@ -116,13 +116,10 @@ def changed_label(
         raise not_now("The driver was shared anew, or not any more: labels of this submission can only remove.")
     found = [*findings, *((each, CANNOT_CHANGE) for each in others)]
     changes = _target_changes(state, change, found)
-    rows = dict(state.rows) | dict.fromkeys(changes.new, DistributionState.PENDING_ADD)
-    left = [row for row, each in (rows | dict(changes.changed)).items() if each in _TARGETED]
-    chids = (
-        dict(state.chids)
-        | dict.fromkeys(changes.new_chids, DistributionState.PENDING_ADD)
-        | dict(changes.changed_chids)
-    )
+    rows = {**state.rows, **dict.fromkeys(changes.new, DistributionState.PENDING_ADD), **changes.changed}
+    left = [row for row, each in rows.items() if each in _TARGETED]
+    new_chids = dict.fromkeys(changes.new_chids, DistributionState.PENDING_ADD)
+    chids = {**state.chids, **new_chids, **changes.changed_chids}
     after = replace(
         state.label,
         rows=left,
@@ -140,7 +137,10 @@ def changed_label(
     return changes, reach
 
 
-_TARGETED = (DistributionState.ADDED, DistributionState.PENDING_ADD)
+# Plain texts: words of an enumeration take their time to be compared, and there are tens of thousands of entries.
+_TARGETED = frozenset({str(DistributionState.ADDED), str(DistributionState.PENDING_ADD)})
+_REMOVE = str(TargetingAction.REMOVE)
+_ACTIONS = frozenset(map(str, TargetingAction))
 
 
 def _justified_ceiling(before: Reach, after: Reach, change: LabelChange) -> Findings:
@@ -188,7 +188,7 @@ def _moves(
     changed: dict[T, str | None] = {}
     for place, (target, action) in enumerate(zip(targets, actions, strict=True)):
         at = f"targeting.{name}[{place}]"
-        if action not in tuple(TargetingAction):
+        if action not in _ACTIONS:
             given = f", not `{quoted(action)}`" if action else ""
             found.append((f"{at}.action", f"{REQUIRED}, and must be add or remove{given}."))
             continue
@@ -198,7 +198,7 @@ def _moves(
             found.append((f"{at}.action", f"{what} is named twice, with {earlier} and with {action}."))
             continue
         now = states.get(target)
-        if action == TargetingAction.REMOVE:
+        if action == _REMOVE:
             if now in (None, DistributionState.NOT_SET):
                 found.append((at, f"{what} is not on the label, so it cannot be removed."))
             elif now == DistributionState.ADDED:

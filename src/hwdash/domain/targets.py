@@ -55,18 +55,23 @@ def spelt_rows(
     bundles = {bundle for bundle, _ in infs}
     rows: list[DriverRow | None] = []
     found: list[Finding] = []
+    # Of tens of thousands of entries few differ in more than the hardware id.
+    spellings: dict[tuple[str, str, str], str | None] = {}
     for place, (bundle, inf, os_code, hardware_id, _) in enumerate(entries):
-        spelling = infs.get((bundle, inf.lower()))
-        if spelling is not None and hardware_id and _is_os_code(os_code):
+        named = (bundle, inf, os_code)
+        if named not in spellings:
+            spellings[named] = infs.get((bundle, inf.lower())) if _is_os_code(os_code) else None
+        spelling = spellings[named]
+        if spelling is not None and hardware_id:
             rows.append(DriverRow(bundle, spelling, os_code, hardware_id))
             continue
         rows.append(None)
         at = f"targeting.hardwareIds[{place}]"
-        named = {"bundleId": bundle, "infId": inf, "operatingSystemCode": os_code, "pnpString": hardware_id}
-        found += [(f"{at}.{name}", f"{REQUIRED}.") for name, value in named.items() if not value]
+        given = {"bundleId": bundle, "infId": inf, "operatingSystemCode": os_code, "pnpString": hardware_id}
+        found += [(f"{at}.{name}", f"{REQUIRED}.") for name, value in given.items() if not value]
         if bundle and bundle not in bundles:
             found.append((f"{at}.bundleId", f"The driver metadata has no bundle `{quoted(bundle)}`."))
-        elif bundle and inf and spelling is None:
+        elif bundle and inf and (bundle, inf.lower()) not in infs:
             found.append((f"{at}.infId", f"The driver metadata has no INF `{quoted(inf)}` in this bundle."))
         if os_code and not _is_os_code(os_code):
             found.append((f"{at}.operatingSystemCode", f"The OS code `{quoted(os_code)}` is invalid."))

@@ -10,7 +10,7 @@ from hwdash.storage.label_tables import driver_infs, driver_rows
 from hwdash.storage.tables import submission_steps
 
 LONGEST_ID = driver_rows.c.hardware_id.type.length or 0  # type: ignore[attr-defined]  # it is a String
-ASKED_AT_ONCE = 500
+MOST_NAMED = 500
 
 
 def write_driver_rows(connection: sa.Connection, submission_id: int, preparation: Mapping[str, Any]) -> None:
@@ -60,20 +60,22 @@ def inf_names(connection: sa.Connection, submission_id: int) -> dict[tuple[str, 
 
 def known_rows(connection: sa.Connection, submission_id: int, asked: Iterable[DriverRow]) -> set[DriverRow]:
     """Which of these rows the submission has."""
-    groups: dict[tuple[str, str, str], list[str]] = {}
+    groups: dict[tuple[str, str, str], list[DriverRow]] = {}
     for row in asked:
-        groups.setdefault(row[:3], []).append(row.hardware_id)
+        groups.setdefault(row[:3], []).append(row)
     found: set[DriverRow] = set()
-    for (bundle_id, inf_id, os_code), hardware_ids in groups.items():
+    for (bundle_id, inf_id, os_code), rows in groups.items():
         query = sa.select(driver_rows.c.hardware_id).where(
             driver_rows.c.submission_id == submission_id,
             driver_rows.c.bundle_id == bundle_id,
             driver_rows.c.inf_id == inf_id,
             driver_rows.c.os_code == os_code,
         )
-        for start in range(0, len(hardware_ids), ASKED_AT_ONCE):
-            some = query.where(driver_rows.c.hardware_id.in_(hardware_ids[start : start + ASKED_AT_ONCE]))
-            found.update(DriverRow(bundle_id, inf_id, os_code, each) for each in connection.execute(some).scalars())
+        # To name very many costs more than to read all that there are.
+        if len(rows) <= MOST_NAMED:
+            query = query.where(driver_rows.c.hardware_id.in_([row.hardware_id for row in rows]))
+        known = set(connection.execute(query).scalars().all())
+        found.update(row for row in rows if row.hardware_id in known)
     return found
 
 

@@ -127,6 +127,16 @@ def hardware_ids_of(connection: sa.Connection, label_ids: Sequence[int]) -> Sequ
     return connection.execute(query).all()
 
 
+def states_of(connection: sa.Connection, label_id: int) -> dict[DriverRow, str]:
+    """The states of a label's hardware ids, in no order."""
+    cursor = connection.connection.cursor()
+    try:
+        cursor.execute(_marked(connection, _STATES), (label_id,))
+        return {DriverRow(*row[:4]): row[4] for row in cursor.fetchall()}
+    finally:
+        cursor.close()
+
+
 def chids_of(connection: sa.Connection, label_ids: Sequence[int]) -> Sequence[sa.Row[Any]]:
     """The CHIDs of labels, in order: ``label_id``, ``chid``, ``state``."""
     query = sa.select(label_chids).where(_CHIDS.label_id.in_(label_ids)).order_by(_CHIDS.label_id, _CHIDS.chid)
@@ -174,9 +184,7 @@ def change_label(
     if moved.rowcount != 1:
         return None
     _add(connection, label.id, run, changes.new)
-    if changes.changed:
-        states = [_values(row) | {"b_state": state} for row, state in changes.changed.items()]
-        connection.execute(_change_state(label.id, run), states)
+    _change_states(connection, label.id, run, changes.changed)
     _add_chids(connection, label.id, changes.new_chids)
     if changes.changed_chids:
         chid = _CHIDS.chid == sa.bindparam("b_chid")
@@ -215,12 +223,46 @@ def add_readers(connection: sa.Connection, label_id: int, account_ids: Iterable[
         connection.execute(label_readers.insert(), values)
 
 
+# Texts for the driver itself: of tens of thousands of rows SQLAlchemy's own work takes longer than the database's.
+_INSERT = (
+    "INSERT INTO label_hardware_ids (label_id, bundle_id, inf_id, os_code, hardware_id, state, run) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?)"
+)
+_SET_STATE = (
+    "UPDATE label_hardware_ids SET state = ? "
+    "WHERE label_id = ? AND bundle_id = ? AND inf_id = ? AND os_code = ? AND hardware_id = ?"
+)
+_SET_PENDING_ADD = (
+    "UPDATE label_hardware_ids SET state = ?, run = ? "
+    "WHERE label_id = ? AND bundle_id = ? AND inf_id = ? AND os_code = ? AND hardware_id = ?"
+)
+
+
+_STATES = "SELECT bundle_id, inf_id, os_code, hardware_id, state FROM label_hardware_ids WHERE label_id = ?"
+
+
+def _marked(connection: sa.Connection, statement: str) -> str:
+    return statement if connection.dialect.paramstyle == "qmark" else statement.replace("?", "%s")
+
+
+def _many(connection: sa.Connection, statement: str, parameters: list[tuple[Any, ...]]) -> None:
+    if parameters:
+        connection.exec_driver_sql(_marked(connection, statement), parameters)
+
+
 def _add(connection: sa.Connection, label_id: int, run: int, rows: Iterable[DriverRow]) -> None:
-    common = {"label_id": label_id, "state": DistributionState.PENDING_ADD, "run": run}
-    names = DriverRow._fields
-    values = [dict(zip(names, row, strict=True), **common) for row in rows]
-    if values:
-        connection.execute(label_hardware_ids.insert(), values)
+    state = str(DistributionState.PENDING_ADD)
+    _many(connection, _INSERT, [(label_id, *row, state, run) for row in rows])
+
+
+def _change_states(connection: sa.Connection, label_id: int, run: int, changed: Mapping[DriverRow, str]) -> None:
+    """Give rows their states; what is to be added belongs to this run."""
+    added = str(DistributionState.PENDING_ADD)
+    others = [(str(state), label_id, *row) for row, state in changed.items() if state != added]
+    _many(connection, _SET_STATE, others)
+    _many(
+        connection, _SET_PENDING_ADD, [(added, run, label_id, *row) for row, state in changed.items() if state == added]
+    )
 
 
 def _add_all(connection: sa.Connection, label: sa.Row[Any]) -> None:
@@ -239,16 +281,3 @@ def _add_chids(connection: sa.Connection, label_id: int, chids: Iterable[str]) -
     values = [{"label_id": label_id, "chid": chid, "state": DistributionState.PENDING_ADD} for chid in chids]
     if values:
         connection.execute(label_chids.insert(), values)
-
-
-def _values(row: DriverRow) -> dict[str, str]:
-    return {f"b_{name}": value for name, value in row._asdict().items()}
-
-
-def _change_state(label_id: int, run: int) -> sa.Update:
-    """The state of one row; what is to be added belongs to this run."""
-    state = sa.bindparam("b_state", type_=sa.String)
-    added = sa.case((state == DistributionState.PENDING_ADD, run), else_=_HARDWARE_IDS.run)
-    which = [_HARDWARE_IDS.label_id == label_id]
-    which += [_HARDWARE_IDS[name] == sa.bindparam(f"b_{name}") for name in DriverRow._fields]
-    return label_hardware_ids.update().where(*which).values(state=state, run=added)

@@ -33,6 +33,7 @@ from hwdash.storage.labels import (
     hardware_ids_of,
     insert_label,
     list_labels,
+    states_of,
 )
 from hwdash.vocabulary import SYSTEM_PRODUCT_TYPES, LabelDestination, TargetingAction
 from hwdash.wire.base import Link, WireModel, collection, link, link_document, rfc3339
@@ -188,7 +189,7 @@ def update_label(
     state = _state(
         caller,
         row,
-        {DriverRow(*each[1:5]): each.state for each in hardware_ids_of(connection, [label_id])},
+        states_of(connection, label_id),
         {each.chid: each.state for each in chids_of(connection, [label_id])},
     )
     given = targeting.model_fields_set
@@ -370,8 +371,7 @@ _Targets = tuple[list[dict[str, str]], list[dict[str, str]]]
 def _targeting(connection: sa.Connection, labels: Sequence[sa.Row[Any]]) -> dict[int, _Targets]:
     """The hardware ids and CHIDs of labels as they go over the wire."""
     found: dict[int, _Targets] = {label.id: ([], []) for label in labels}
-    for row in hardware_ids_of(connection, list(found)):
-        label_id, bundle, inf, os_code, hardware_id, state = tuple(row)
+    for label_id, bundle, inf, os_code, hardware_id, state in hardware_ids_of(connection, list(found)):
         found[label_id][0].append(
             {
                 "bundleId": bundle,
