@@ -186,6 +186,8 @@ def _found(connection: sa.Connection, ids: Mapping[str, str], client_id: str) ->
             sa.select(submissions.c.id)
             .outerjoin(downloads, downloads.c.submission_id == submissions.c.id)
             .where(sa.or_(submissions.c.package_blob == ids["blob"], downloads.c.blob == ids["blob"]))
+            # What is shared has rows of several accounts: the author's is the oldest.
+            .order_by(submissions.c.created_at, submissions.c.id)
             .limit(1)
         ).scalar_one_or_none()
     account = connection.execute(

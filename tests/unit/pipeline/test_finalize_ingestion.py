@@ -21,7 +21,7 @@ from hwdash.drivers.authenticode import (
 )
 from hwdash.pipeline.finalize_ingestion import add_entry, run
 from hwdash.pipeline.inspection import prepare
-from hwdash.pipeline.work import Resources, Work, result_blob_key
+from hwdash.pipeline.work import Resources, StepFailed, Work, result_blob_key
 from hwdash.settings import Settings
 from hwdash.signing.process import SignerProcess
 from hwdash.storage.blobs import BlobStore
@@ -241,3 +241,16 @@ class TestPublishing:
         blob = work.resources.blobs.stat(result_blob_key(7, "signedPackage"))
         assert blob is not None
         assert blob.segment_paths[0].read_bytes() == (work.workspace / "final-1" / "signed.zip").read_bytes()
+
+
+def test_an_extension_id_that_became_anothers_since_validation_ends_the_submission(work: Work) -> None:
+    (bundle,) = work.results["preparation"]["metadata"]["BundleInfoMap"].values()
+    extension_id = "b6c9a8f5-7cc2-4f5f-a2b6-0f5a6d7c1a11"
+    bundle["InfInfoMap"]["hwdash_sample.inf"]["ExtensionId"] = extension_id
+    parts = {name: getattr(work, name) for name in Work.__slots__}
+    late = Work(**parts | {"foreign_extension_ids": {extension_id: "Contoso (seller 81422411)"}})
+    with pytest.raises(StepFailed) as refused:
+        run(late)
+    (message,) = refused.value.messages
+    assert message.startswith("ERROR package.extension-id-owned in hwdash_sample/hwdash_sample.inf: ")
+    assert "belongs to Contoso (seller 81422411)" in message

@@ -219,6 +219,17 @@ def test_a_request_names_ids_of_its_owner_only(connection: sa.Connection, publis
         )
 
 
+def test_a_request_names_no_ids_of_a_third(connection: sa.Connection, publisher: int, owner: int) -> None:
+    add_owned(connection, create_account(connection, "Third", NOW).id, [(IdKind.CHID, CHID)], NOW)
+    with pytest.raises(DomainError, match="ids of its owner"):
+        request_relationship(connection, owner_id=owner, publisher_id=publisher, given=[(IdKind.CHID, CHID)], now=NOW)
+
+
+def test_a_guid_is_owned_as_what_it_is(connection: sa.Connection, publisher: int, owner: int) -> None:
+    add_owned(connection, owner, [(IdKind.EXTENSION_ID, CHID)], NOW)
+    assert ownership_findings(connection, label(connection, publisher, [], [CHID])) == []
+
+
 def test_an_id_has_one_owner(connection: sa.Connection, publisher: int, owner: int) -> None:
     assert add_owned(connection, owner, [(IdKind.CHID, CHID)], NOW) == [(IdKind.CHID, CHID)]
     assert add_owned(connection, owner, [(IdKind.CHID, CHID)], NOW) == []
