@@ -9,8 +9,9 @@ Ours is the whole service, as ``hwdash init`` makes it and ``hwdash serve --no-t
 workflows. The peer, ``timed/api_peer.py``, is written as the documentation of its libraries would have it: FastAPI with
 dependencies and response models, one asynchronous session a request, aiosqlite or asyncpg. Both are one process of
 uvicorn with uvloop and httptools, plain http. Both check the token (RS256, verified tokens remembered), read the
-application's account and roles from the database at each request, look for a repeated create, and answer the same JSON
-with the same headers; the bench compares the answers. SQLite runs in WAL mode with ``synchronous=FULL`` on both sides,
+application's account and roles from the database at each request, and answer the same JSON with the same headers; the
+bench compares the answers. Both answer a repeated create with the first one's object: the peer looks for it before each
+create, ours is told by the unique key that both store. SQLite runs in WAL mode with ``synchronous=FULL`` on both sides,
 PostgreSQL with its defaults. Neither keeps answers. Ours counts each application's requests too, with a limit out of
 reach. The peer's FastAPI, SQLAlchemy, aiosqlite and asyncpg are the newest, fetched into ``.peers``; the rest is
 .venv's.

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from service import API, ApiClient, Served, make_service, serve, signed_cabinet
+from service import API, X64, ApiClient, Served, make_service, serve, signed_cabinet
 
 
 @pytest.fixture
@@ -55,8 +55,9 @@ def test_a_refused_commit_may_be_sent_again_under_its_id(client: ApiClient, serv
 
 
 def test_one_create_sent_many_times_at_once_makes_one_object(client: ApiClient) -> None:
-    body = {"productName": "n", "testHarness": "Attestation", "requestedSignatures": ["WINDOWS_v100_X64_GE_FULL"]}
-    headers = {"MS-RequestId": str(uuid.uuid4())}
+    request_id = str(uuid.uuid4())
+    body = {"productName": request_id, "testHarness": "Attestation", "requestedSignatures": [X64]}
+    headers = {"MS-RequestId": request_id}
     with ThreadPoolExecutor(6) as threads:
         products = list(
             threads.map(lambda _: client.http.post(f"{API}/products", json=body, headers=headers), range(6))
@@ -69,6 +70,9 @@ def test_one_create_sent_many_times_at_once_makes_one_object(client: ApiClient) 
         assert len({answer.json()["id"] for answer in answers}) == 1
         assert len({answer.headers["Location"] for answer in answers}) == 1
     assert [each["id"] for each in client.http.get(path).json()["value"]] == [submissions[0].json()["id"]]
+    # What the others had begun is undone.
+    listed = client.http.get(f"{API}/products", params={"productName": request_id}).json()["value"]
+    assert [each["id"] for each in listed] == [products[0].json()["id"]]
 
 
 def test_an_application_that_asks_too_often_is_told_when_to_ask_again(tmp_path: Path) -> None:

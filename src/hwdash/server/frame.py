@@ -122,8 +122,9 @@ class Frame:
         except IntegrityError:
             if key is None:
                 raise
-            # Another request was quicker: once more, to find what that one made.
-            return await run(_perform, service, route, identity, ids, arguments, key)
+            # All of it is undone. It repeats a request that was done before, or that is done just now: find what that
+            # one made.
+            return await run(_perform, service, route, identity, ids, arguments, key, is_repeated=True)
 
     async def _read(
         self, route: Route, exchange: Exchange, parameters: Mapping[str, str], query: bytes
@@ -187,8 +188,14 @@ def _perform(
     ids: Sequence[Any],
     arguments: Sequence[Any],
     key: CreateKey | None,
+    *,
+    is_repeated: bool = False,
 ) -> Any:
-    """The part of a request that is one transaction."""
+    """The part of a request that is one transaction.
+
+    A create does not ask first whether it is a repeated one, which few are: its unique key tells. ``is_repeated``: it
+    told so.
+    """
     call = route.call
     assert call is not None  # noqa: S101 - a route has call or stream
     if identity is None or route.roles is None:
@@ -196,12 +203,12 @@ def _perform(
     caller = authorize(connection, identity, route.roles)
     if key is None or route.again is None:
         return call(connection, service, caller, *ids, *arguments)
-    if (made := find_created(connection, caller.client_id, key)) is not None:
+    if is_repeated and (made := find_created(connection, caller.client_id, key)) is not None:
         return route.again(connection, service, caller, *ids, made)
     try:
         document = call(connection, service, caller, *ids, *arguments)
-    except DomainError:
-        # The request that this one repeats may have been done in the meantime, and be the very reason.
+    except (DomainError, HttpProblem):
+        # The request that this one repeats may be the very reason.
         if (made := find_created(connection, caller.client_id, key)) is not None:
             return route.again(connection, service, caller, *ids, made)
         raise
