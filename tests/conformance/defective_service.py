@@ -8,6 +8,7 @@ import dataclasses
 import sys
 from typing import Any
 
+import label_defects  # noqa: F401 - planted by being imported
 from defects import DEFECTS, Answer, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 

@@ -39,6 +39,7 @@ LOCAL_POLL_SECONDS = 0.2
 @click.option("--second-client-id", help="An application of another account.")
 @click.option("--second-client-secret", help="Its secret.")
 @click.option("--second-tenant-id", help="Its tenant [that of the first].")
+@click.option("--second-seller-id", type=click.IntRange(min=1), help="Its seller id: a driver is shared with it.")
 @click.option("--reader-client-id", help="An application of the same account that may read and not submit.")
 @click.option("--reader-client-secret", help="Its secret.")
 @click.option("--package", type=EXISTING, help="A signed package that the account may submit for attestation.")
@@ -81,6 +82,7 @@ def conformance(
     second_client_id: str | None,
     second_client_secret: str | None,
     second_tenant_id: str | None,
+    second_seller_id: int | None,
     reader_client_id: str | None,
     reader_client_secret: str | None,
     package: Path | None,
@@ -139,6 +141,7 @@ def conformance(
             target = dataclasses.replace(
                 target,
                 second=_application("second", second_tenant, second_client_id, second_client_secret),
+                second_seller_id=second_seller_id,
                 reader=_application("reader", target.application.tenant_id, reader_client_id, reader_client_secret),
             )
             if not yes:
@@ -221,6 +224,7 @@ def make_local(folder: Path) -> tuple[dict[str, str], Target]:
         authority="",
         application=_made(first),
         second=_made(second),
+        second_seller_id=int(other["id"]),
         reader=_made(reader),
         package=_sample_package(folder / "signed", certificate, key),
         stranger=_sample_package(folder / "stranger"),
@@ -237,7 +241,8 @@ def _ask(target: Target) -> None:
     planned = creations(target)
     say(
         f"The rows create, at {target.url}, at most {planned.products} products and {planned.submissions} submissions, "
-        f'whose names begin with "hwdash conformance", and {planned.preproduction_packages} preproduction package. '
+        f'whose names begin with "hwdash conformance", {planned.labels} shipping labels for the audience of test '
+        f"machines and for the second account, and {planned.preproduction_packages} preproduction package. "
         "Products and submissions cannot be deleted; at Microsoft's service they stay in your account for ever."
     )
     click.confirm("Create them?", abort=True, err=True)

@@ -266,6 +266,72 @@ PENDING_SUBMISSION = members(_SUBMISSION | {"downloads": DOWNLOADS}, _MADE, neve
 COMMITTED_SUBMISSION = members(_SUBMISSION | {"downloads": DOWNLOADS, "workflowStatus": WORKFLOW_STATUS}, _MADE)
 LISTED_SUBMISSION = members(_SUBMISSION, _MADE | {"workflowStatus": WORKFLOW_STATUS}, never="downloads")
 
+WINDOWS_UPDATE_STEPS = (
+    *("created", "preProcessShippingLabel", "finalizePreProcessing", "publishJobValidation", "updateGeneration"),
+    *("microsoftApproval", "publishing", "finalizePublishing"),
+)
+SHARING_STEPS = (*WINDOWS_UPDATE_STEPS[:4], "processSharing", "finalizeSharing")
+LABEL_STATUS = members(
+    {
+        "currentStep": one_of(*WINDOWS_UPDATE_STEPS, *SHARING_STEPS[4:]),
+        "state": one_of("notStarted", "started", "failed", "completed"),
+        "messages": _TEXTS,
+    },
+    {"errorReport": url},
+)
+PUBLISHING_SPECIFICATIONS = members(
+    {"visibleToAccounts": array(integer)}
+    | dict.fromkeys(
+        [
+            *("isAutoInstallDuringOSUpgrade", "isAutoInstallOnApplicableSystems", "manualAcquisition"),
+            *("isDisclosureRestricted", "publishToWindows10s"),
+        ],
+        boolean,
+    ),
+    {
+        "goLiveDate": date,
+        "additionalInfoForMsApproval": members(
+            {"affectedOems": _TEXTS}
+            | dict.fromkeys(
+                ["isRebootRequired", "isCoEngineered", "isForUnreleasedHardware", "hasUiSoftware"], boolean
+            ),
+            dict.fromkeys(["microsoftContact", "validationsPerformed", "businessJustification"], text),
+        ),
+    },
+)
+RECIPIENT_SPECIFICATIONS = members({"receiverPublisherId": text, "enforceChidTargeting": boolean})
+TARGETING = members(
+    {
+        "hardwareIds": array(
+            members(
+                dict.fromkeys(["bundleId", "infId", "operatingSystemCode", "pnpString"], text)
+                | {"distributionState": one_of("notSet", "pendingAdd", "added", "pendingRemove")}
+            )
+        ),
+        "chids": array(members({"chid": guid, "distributionState": text})),
+        "restrictedToAudiences": array(guid),
+    },
+    {
+        "inServicePublishInfo": members({}, {"flooring": text, "ceiling": text}),
+        "coEngDriverPublishInfo": members({}, {"flooringBuildNumber": integer, "ceilingBuildNumber": integer}),
+    },
+)
+_LABEL: dict[str, Kind] = {
+    "id": integer,
+    "productId": integer,
+    "submissionId": integer,
+    "name": text,
+    "destination": one_of("windowsUpdate", "anotherPartner"),
+    "workflowStatus": LABEL_STATUS,
+    "links": LINKS,
+}
+_SPECIFIED = {
+    "publishingSpecifications": PUBLISHING_SPECIFICATIONS,
+    "recipientSpecifications": RECIPIENT_SPECIFICATIONS,
+}
+LABEL = members(_LABEL, _SPECIFIED, never="targeting targetingInfo")
+LABEL_WITH_TARGETING = members(_LABEL | {"targeting": TARGETING}, _SPECIFIED, never="targetingInfo")
+
 AUDIENCE = members({"id": guid, "name": text, "description": text, "audienceName": text}, {"links": LINKS})
 
 PREPROD_ASSET = members(

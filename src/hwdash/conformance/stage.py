@@ -90,6 +90,9 @@ PLANS = {
     "stranger": Plan(
         {}, lambda stage: stage.stranger, False, {"content": b"", "headers": {"Content-Type": "application/json"}}
     ),
+    "system": Plan(
+        {"selectedProductTypes": {"Windows_v100_GE": "Desktop"}}, lambda stage: stage.package, False, {"json": {}}
+    ),
     "server": Plan({"requestedSignatures": [SERVER]}, lambda stage: stage.package, False, {}),
 }
 """The workflows that rows wait for, by name."""
@@ -226,7 +229,7 @@ class Stage:
     def _preprod_ended(self) -> tuple[Made, dict[str, Any]]:
         made, until = self.preprod, time.monotonic() + self.target.timeout_seconds
         while True:
-            package = object_of(_readable(self.caller.send("GET", f"/preprod/packages/{made.body.get('id')}")))
+            package = object_of(readable(self.caller.send("GET", f"/preprod/packages/{made.body.get('id')}")))
             if package.get("signingStatus") in ("Succeeded", "Failed"):
                 return made, package
             if time.monotonic() > until:
@@ -253,11 +256,16 @@ class Stage:
             raise Mismatch(workflow.broke)
         return workflow
 
+    def ended(self, name: str) -> bool:
+        """Wait for the end of a workflow. False when nobody could look until then."""
+        workflow = self.begin(name)
+        workflow.ended.wait()
+        return not workflow.broke
+
     def finished(self, name: str) -> tuple[Workflow, dict[str, Any]]:
         """The workflow of a plan and the submission at its end, whatever it is."""
         workflow = self.begin(name)
-        workflow.ended.wait()
-        if workflow.broke:
+        if not self.ended(name):
             raise Mismatch(workflow.broke)
         return workflow, workflow.looks[-1]
 
@@ -310,9 +318,7 @@ class Stage:
             raise Mismatch(f"{shown(committed)}\nThe commit should be taken.")
         workflow = Workflow(product, submission, uploaded, committed)
         self._look(workflow)
-        watcher = threading.Thread(target=self._watch, args=(workflow,), name=f"watch {name}")
-        watcher.start()
-        self._watchers.append(watcher)
+        self.watch(lambda: self._watch(workflow), f"watch {name}")
         return workflow
 
     def _watch(self, workflow: Workflow) -> None:
@@ -323,7 +329,7 @@ class Stage:
                     workflow.broke = (
                         f"the workflow has not ended in {self.target.timeout_seconds:.0f} s; --timeout gives it more."
                     )
-                elif self._closing.wait(self.target.poll_seconds):
+                elif self.pause():
                     workflow.broke = "the suite was stopped."
                 else:
                     self._look(workflow)
@@ -332,9 +338,21 @@ class Stage:
 
     def _look(self, workflow: Workflow) -> None:
         try:
-            workflow.looks.append(object_of(_readable(self.caller.send("GET", workflow.path))))
+            workflow.looks.append(object_of(readable(self.caller.send("GET", workflow.path))))
         except (Mismatch, SdkError, httpx.HTTPError) as error:
             workflow.broke = str(error) or type(error).__name__
+
+    # What goes on beside the rows
+
+    def watch(self, what: Callable[[], None], name: str) -> None:
+        """Do something beside the rows; it ends soon after ``pause`` tells it to."""
+        watcher = threading.Thread(target=what, name=name)
+        watcher.start()
+        self._watchers.append(watcher)
+
+    def pause(self) -> bool:
+        """Wait until it is time for the next look. True when the suite is over."""
+        return self._closing.wait(self.target.poll_seconds)
 
     # Uploads
 
@@ -359,7 +377,8 @@ class Stage:
         return [*answers, self.caller.blob("PUT", f"{url}&comp=blocklist", content=body.encode())]
 
 
-def _readable(answer: httpx.Response) -> httpx.Response:
+def readable(answer: httpx.Response) -> httpx.Response:
+    """The answer, when it is one with 200."""
     if answer.status_code != 200:
         raise Mismatch(f"{shown(answer)}\nIt should be readable.")
     return answer

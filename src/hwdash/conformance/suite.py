@@ -5,11 +5,16 @@ from dataclasses import dataclass
 
 import httpx
 
+from hwdash.conformance.labels import SCRIPTS, labels_of
+from hwdash.conformance.labels import prepare as prepare_labels
 from hwdash.conformance.outcome import Mismatch, NotApplicable, Result
 from hwdash.conformance.row import Row
 from hwdash.conformance.stage import Stage
 from hwdash.conformance.target import Target
 from hwdash.sdk.errors import SdkError
+
+LABELS = "labels"
+"""What rows wait for that look at labels."""
 
 STANDING = ("sample", "bare", "spare", "replayed", "nulls", "pascal", "minimal")
 """The products that rows share, besides the six of the enumerations."""
@@ -31,12 +36,14 @@ class Creations:
     products: int
     submissions: int
     preproduction_packages: int
+    labels: int
 
 
 def creations(target: Target) -> Creations:
     """What a run against this target creates: the stage's products, those of the enumerations, and the workflows."""
-    begun = 1 + (2 if target.package else 0) + (1 if target.stranger else 0)
-    return Creations(products=len(STANDING) + 6 + begun, submissions=3 + begun, preproduction_packages=1)
+    labels = len(SCRIPTS) if target.package else 0
+    begun = 1 + (3 if target.package else 0) + (1 if target.stranger else 0)
+    return Creations(products=len(STANDING) + 6 + begun, submissions=3 + begun, preproduction_packages=1, labels=labels)
 
 
 def run(stage: Stage, rows: Collection[Row], told: Callable[[Finding], None] = lambda finding: None) -> list[Finding]:
@@ -45,13 +52,31 @@ def run(stage: Stage, rows: Collection[Row], told: Callable[[Finding], None] = l
     The findings come in the order of ``rows``.
     """
     for name in _workflows(rows):
-        _attempt(lambda name=name: stage.prepare(name))  # type: ignore[misc]
+        _attempt(lambda name=name: prepare(stage, name))  # type: ignore[misc]
     found: dict[str, Finding] = {}
-    for row in sorted(rows, key=lambda row: row.waits is not None):
+    # Labels take longest, and wait for a workflow themselves.
+    for row in sorted(rows, key=lambda row: (row.waits is not None, row.waits == LABELS)):
         finding = Finding(row, *_attempt(lambda row=row: row.check(stage)))  # type: ignore[misc]
         found[row.id] = finding
         told(finding)
     return [found[row.id] for row in rows]
+
+
+def prepare(stage: Stage, name: str) -> None:
+    """Begin what rows wait for."""
+    if name == LABELS:
+        prepare_labels(stage)
+    else:
+        stage.prepare(name)
+
+
+def adopt(stage: Stage, name: str, other: Stage) -> None:
+    """Take over what another stage has brought to its end, and look at it anew."""
+    if name == LABELS:
+        stage.adopt("signed", other)
+        labels_of(stage).adopt(labels_of(other))
+    else:
+        stage.adopt(name, other)
 
 
 def _workflows(rows: Iterable[Row]) -> list[str]:

@@ -24,6 +24,8 @@ class Target:
     application: Application
     second: Application | None = None
     """An application of another account."""
+    second_seller_id: int | None = None
+    """The seller id of that account: what drivers are shared with."""
     reader: Application | None = None
     """An application of the same account that may read and not submit."""
     package: Path | None = None

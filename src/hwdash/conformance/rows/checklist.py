@@ -1,4 +1,4 @@
-"""The checklist: what whole clients need (contract, section 13). Items that need labels or a partner are not here."""
+"""The checklist: what whole clients need (contract, section 13). What a partner gets is in partners.py."""
 
 import io
 import json

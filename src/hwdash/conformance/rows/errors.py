@@ -228,22 +228,6 @@ def derived_first(stage: Stage) -> None:
 # updateUnauthorized
 
 
-def _received(stage: Stage) -> int:
-    """A product that the account received by sharing."""
-    listed = object_of(stage.caller.send("GET", "/products"))
-    for each in listed["value"]:
-        if each.get("sourceProductId"):
-            return int(each["id"])
-    raise NotApplicable("needs a product that the account received by sharing, and there is none.")
-
-
-@ROWS.row("error-updateUnauthorized-a-received-product", Source.DOCUMENTED)
-def update_received(stage: Stage) -> None:
-    """a. PATCH of a received product: 403."""
-    answer = stage.caller.send("PATCH", f"/products/{_received(stage)}", json={"productName": "taken"})
-    expect.error(answer, 403, UNAUTHORISED)
-
-
 @ROWS.row("error-updateUnauthorized-b-no-initial", Source.DOCUMENTED)
 def update_without_initial(stage: Stage) -> None:
     """b. PATCH of a product without a submission: 403."""
@@ -272,15 +256,6 @@ def update_date_after_ingestion(stage: Stage) -> None:
 def update_name_now(_: Stage) -> None:
     """e. PATCH of a name that cannot be changed now: 403."""
     raise NotApplicable("the documentation does not say when a name cannot be changed, so it cannot be provoked.")
-
-
-@ROWS.row("error-updateUnauthorized-f-received-submission", Source.DOCUMENTED)
-def update_received_submission(stage: Stage) -> None:
-    """f. PATCH of a submission of a received product: 403."""
-    product = _received(stage)
-    listed = object_of(stage.caller.send("GET", f"/products/{product}/submissions"))["value"]
-    path = f"/products/{product}/submissions/{listed[0]['id']}"
-    expect.error(stage.caller.send("PATCH", path, json={"name": "taken"}), 403, UNAUTHORISED)
 
 
 @ROWS.row("error-updateUnauthorized-g-submission-failed", Source.DOCUMENTED, waits="failing")

@@ -1,5 +1,5 @@
 """The register of inconsistencies: which of two documented forms is answered, and what is taken besides (contract,
-section 11). Entries that only labels show are not here.
+section 11). Entries that only labels show are in the files about labels.
 """
 
 import re

@@ -1,0 +1,374 @@
+"""The shipping labels that rows look at: each made once, driven by a script of its own to its end, all at one time.
+
+They are of the signed package and for the audience of test machines, so that no machine outside a laboratory is offered
+anything. Whoever has the second account, and its seller id, has the package shared too.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from hwdash.conformance.caller import Caller, object_of
+from hwdash.conformance.outcome import Mismatch, NotApplicable
+from hwdash.conformance.shapes import WINDOWS_UPDATE_STEPS
+from hwdash.conformance.stage import Made, Stage, download, made, readable, request_id
+from hwdash.sdk.errors import SdkError
+from hwdash.sdk.selection import hardware_ids
+
+NAME = "hwdash conformance"
+FAR_AWAY = "2090-01-02T03:04:05Z"
+CHID = "3de6a4bc-11f1-4f0d-9e39-a1b2c3d4e5f6"
+TEST_AUDIENCE = "test_registry_key"
+
+Answers = dict[str, httpx.Response]
+
+
+@dataclass
+class LabelRun:
+    """A label from its create to its end: what was sent and answered, and each look at it with its targeting."""
+
+    begun: bool = False
+    label: Made | None = None
+    looks: list[dict[str, Any]] = field(default_factory=list)
+    answers: Answers = field(default_factory=dict)
+    received: dict[str, Any] = field(default_factory=dict)
+    """The submission that the second account got by it."""
+    broke: Exception | None = None
+    created: threading.Event = field(default_factory=threading.Event)
+    under_way: threading.Event = field(default_factory=threading.Event)
+    """It is past publishJobValidation: those who may see it do."""
+    settled: threading.Event = field(default_factory=threading.Event)
+    """It has ended for the first time."""
+    ended: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def made(self) -> Made:
+        """The answer to the create. Mismatch when there was none."""
+        if self.label is None:
+            raise Mismatch("the label was not made.")
+        return self.label
+
+    def end_all(self) -> None:
+        """Nothing more is waited for."""
+        for each in (self.created, self.under_way, self.settled, self.ended):
+            each.set()
+
+    @property
+    def end(self) -> dict[str, Any]:
+        """The last look."""
+        if not self.looks:
+            raise Mismatch("nobody has looked at the label.")
+        return self.looks[-1]
+
+
+class Labels:
+    """The labels of a stage."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self._runs = {name: LabelRun() for name in SCRIPTS}
+
+    # What a label can be made of
+
+    @cached_property
+    def signed(self) -> dict[str, Any]:
+        """The submission of the signed package, at its end."""
+        return self._stage.succeeded("signed")[1]
+
+    @cached_property
+    def submission_path(self) -> str:
+        """Its path below the base."""
+        return self._stage.begin("signed").path
+
+    @property
+    def path(self) -> str:
+        """The path of its labels."""
+        return f"{self.submission_path}/shippingLabels"
+
+    @cached_property
+    def hardware_id(self) -> dict[str, str]:
+        """One hardware id of the package."""
+        answer = readable(self._stage.caller.blob("GET", download(self.signed, "driverMetadata")))
+        found = hardware_ids(object_of(answer))
+        if not found:
+            raise NotApplicable("needs a package with a hardware id.")
+        return found[0]
+
+    @cached_property
+    def audience(self) -> str:
+        """The id of the audience of test machines."""
+        for each in object_of(readable(self._stage.caller.send("GET", "/audiences")))["value"]:
+            if TEST_AUDIENCE in f"{each.get('name')} {each.get('audienceName')}".casefold():
+                return str(each["id"])
+        raise NotApplicable("needs the audience of the test registry key.")
+
+    @property
+    def release(self) -> str:
+        """The release of Windows that the package is for, as floors and ceilings call it."""
+        return self.hardware_id["operatingSystemCode"].removesuffix("_FULL").rpartition("_")[2]
+
+    @cached_property
+    def own_seller_id(self) -> int:
+        """The account's own seller id, which the address of the certification report tells."""
+        seller = urlsplit(download(self.signed, "certificationReport")).path.split("/")[-3]
+        if not seller.isdecimal():
+            raise Mismatch(f"the certification report's address has no seller id, but {seller}.")
+        return int(seller)
+
+    @property
+    def second_seller_id(self) -> int:
+        """The seller id of the second account."""
+        _ = self._stage.second
+        if self._stage.target.second_seller_id is None:
+            raise NotApplicable("needs --second-seller-id: the number of the second account.")
+        return self._stage.target.second_seller_id
+
+    def body(self, **changes: object) -> dict[str, Any]:
+        """A label that should be taken, with changes; a member that is ``...`` is left out."""
+        sound = {
+            "name": NAME,
+            "destination": "windowsUpdate",
+            "publishingSpecifications": {"manualAcquisition": True},
+            "targeting": self.targeting(),
+        }
+        return {name: value for name, value in {**sound, **changes}.items() if value is not ...}
+
+    def targeting(self, **changes: object) -> dict[str, Any]:
+        """The targeting of such a label, with changes."""
+        sound = {"hardwareIds": [self.hardware_id], "chids": [], "restrictedToAudiences": [self.audience]}
+        return {name: value for name, value in {**sound, **changes}.items() if value is not ...}
+
+    def share(self, receiver: object, **changes: object) -> dict[str, Any]:
+        """A label that shares the package."""
+        specifications = {"receiverPublisherId": str(receiver), "enforceChidTargeting": True}
+        wanted: dict[str, object] = {
+            "destination": "anotherPartner",
+            "publishingSpecifications": ...,
+            "recipientSpecifications": specifications,
+            "targeting": {"hardwareIds": [self.hardware_id]},
+        }
+        return self.body(**{**wanted, **changes})
+
+    def post(self, body: Mapping[str, Any], caller: Caller | None = None, path: str = "") -> httpx.Response:
+        """Ask for a label."""
+        headers = {"MS-RequestId": request_id()}
+        return (caller or self._stage.caller).send("POST", path or self.path, json=dict(body), headers=headers)
+
+    # The labels
+
+    def begin_all(self) -> None:
+        """Begin every label as soon as the package is signed."""
+
+        def begin() -> None:
+            if not self._stage.ended("signed"):
+                return
+            for name in SCRIPTS:
+                self._begin(name)
+
+        self._stage.watch(begin, "begin labels")
+
+    def made(self, name: str) -> Made:
+        """The label of this name as it was created. Raises what went wrong."""
+        run = self._begin(name)
+        run.created.wait()
+        if run.label is None and run.broke is not None:
+            raise run.broke
+        return run.made
+
+    def under_way(self, name: str) -> None:
+        """Wait until the label of this name is past its validation."""
+        self._begin(name).under_way.wait()
+
+    def settled(self, name: str) -> LabelRun:
+        """The label when it has ended for the first time. Raises what went wrong on the way."""
+        run = self._begin(name)
+        run.settled.wait()
+        return self._sound(run)
+
+    def run(self, name: str) -> LabelRun:
+        """The label of this name at its end, whatever it is. Raises what went wrong on the way."""
+        run = self._begin(name)
+        run.ended.wait()
+        return self._sound(run)
+
+    def _sound(self, run: LabelRun) -> LabelRun:
+        if run.broke is not None:
+            raise run.broke
+        return run
+
+    def create(self, run: LabelRun, body: Mapping[str, Any]) -> None:
+        """Make the label of a run."""
+        run.label = made(self.post(body))
+        run.created.set()
+
+    def adopt(self, other: "Labels") -> None:
+        """Take over another stage's labels, and look at each anew."""
+        for name, theirs in other._runs.items():
+            run = LabelRun(True, theirs.label, [], dict(theirs.answers), theirs.received, theirs.broke)
+            if run.label is not None and run.broke is None:
+                try:
+                    self.look(run)
+                except (Mismatch, SdkError, httpx.HTTPError) as error:
+                    run.broke = error
+            run.end_all()
+            self._runs[name] = run
+
+    def label_path(self, run: LabelRun) -> str:
+        """The path of a label below the base."""
+        return f"{self.path}/{run.made.id}"
+
+    def look(self, run: LabelRun) -> dict[str, Any]:
+        """The label as it is, with its targeting."""
+        path = f"{self.label_path(run)}?includeTargetingInfo=true"
+        run.looks.append(object_of(readable(self._stage.caller.send("GET", path))))
+        return run.end
+
+    def watch(self, run: LabelRun, *, is_there: Callable[[str, str], bool]) -> None:
+        """Look until currentStep and state are so."""
+        until = time.monotonic() + self._stage.target.timeout_seconds
+        while True:
+            status = self.look(run).get("workflowStatus") or {}
+            if is_there(str(status.get("currentStep")), str(status.get("state"))):
+                return
+            self.pause(until, "the label has not got on")
+
+    def pause(self, until: float, complaint: str) -> None:
+        """Wait for the next look; Mismatch when there is to be none."""
+        if time.monotonic() > until:
+            raise Mismatch(f"{complaint} in {self._stage.target.timeout_seconds:.0f} s; --timeout gives it more.")
+        if self._stage.pause():
+            raise Mismatch("the suite was stopped.")
+
+    def _begin(self, name: str) -> LabelRun:
+        run = self._runs[name]
+        if run.begun:
+            return run
+        run.begun = True
+
+        def follow() -> None:
+            try:
+                SCRIPTS[name](self, self._stage, run)
+            except (Mismatch, NotApplicable, SdkError, httpx.HTTPError) as error:
+                run.broke = error
+            except Exception as error:  # noqa: BLE001 - whatever a service answers, those who wait are told
+                run.broke = Mismatch(f"an answer has a form that was not expected: {type(error).__name__}: {error}")
+            finally:
+                run.end_all()
+
+        self._stage.watch(follow, f"label {name}")
+        return run
+
+
+def _has_ended(_step: str, state: str) -> bool:
+    return state in ("completed", "failed")
+
+
+def _published(labels: Labels, stage: Stage, run: LabelRun) -> None:
+    """A manual label, to its end; then everything is taken from it, and while that goes on, once more."""
+    specifications: dict[str, Any] = {"isAutoInstallDuringOSUpgrade": False, "isAutoInstallOnApplicableSystems": False}
+    if stage.target.second_seller_id is not None:
+        specifications["visibleToAccounts"] = [stage.target.second_seller_id]
+    body = labels.body(
+        publishingSpecifications=specifications,
+        # Of what the destination has no use for: register, 17.
+        recipientSpecifications={"receiverPublisherId": "1", "enforceChidTargeting": True},
+        targeting=labels.targeting(inServicePublishInfo={"flooring": labels.release}),
+    )
+    labels.create(run, body)
+    labels.watch(run, is_there=lambda step, state: step in WINDOWS_UPDATE_STEPS[4:] or _has_ended(step, state))
+    run.under_way.set()
+    labels.watch(run, is_there=_has_ended)
+    run.settled.set()
+    path = labels.label_path(run)
+    change = {
+        "hardwareIds": [{**labels.hardware_id, "action": "remove"}],
+        "restrictedToAudiences": [],
+        "inServicePublishInfo": {"flooring": "", "ceiling": ""},
+        "businessJustification": "The conformance suite has seen it.",
+    }
+    run.answers["cancelled too late"] = stage.caller.send("PUT", f"{path}/cancel")
+    run.answers["updated"] = stage.caller.send("PATCH", path, json={"targeting": change})
+    run.answers["updated while running"] = stage.caller.send("PATCH", path, json={"targeting": change})
+    labels.watch(run, is_there=_has_ended)
+
+
+def _cancelled(labels: Labels, stage: Stage, run: LabelRun) -> None:
+    """A label in the forms of older documents, with a far go-live date: cancelled as soon as it can be."""
+    old = {name.replace("Id", "ID"): value for name, value in labels.hardware_id.items()}
+    body = labels.body(
+        publishingSpecifications={
+            "goLiveDate": FAR_AWAY,
+            "manualAcquisition": True,
+            "additionalInfoForMsApproval": {"affectedOems": "Contoso", "businessJustification": "A rehearsal."},
+        },
+        targeting=...,
+        targetingInfo={"hardwareIds": [old], "restrictedToAudience": [labels.audience]},
+    )
+    labels.create(run, body)
+    labels.watch(
+        run,
+        is_there=lambda step, state: (step == "microsoftApproval" and state == "started") or _has_ended(step, state),
+    )
+    path = labels.label_path(run)
+    change = {"targeting": {"hardwareIds": [{**labels.hardware_id, "action": "remove"}]}}
+    run.answers["updated in approval"] = stage.caller.send("PATCH", path, json=change)
+    run.answers["cancelled"] = stage.caller.send("PUT", f"{path}/cancel")
+    run.answers["cancelled again"] = stage.caller.send("PUT", f"{path}/cancel")
+    labels.watch(run, is_there=_has_ended)
+    run.answers["updated after"] = stage.caller.send("PATCH", path, json=change)
+
+
+def _shared(labels: Labels, stage: Stage, run: LabelRun) -> None:
+    """The package shared with the second account, which then has its driver metadata made."""
+    body = labels.share(labels.second_seller_id)
+    # Who has the driver anyway gets no read-only copy of it: the other label comes first.
+    labels.under_way("published")
+    # Documented as an array: register, 14.
+    body["recipientSpecifications"] = [body["recipientSpecifications"]]
+    labels.create(run, body)
+    labels.watch(run, is_there=_has_ended)
+    run.answers["cancelled"] = stage.caller.send("PUT", f"{labels.label_path(run)}/cancel")
+    run.answers["looked up"] = stage.second.send("GET", look_up_path(labels))
+    run.received = object_of(readable(run.answers["looked up"]))
+    received = f"/products/{run.received.get('productId')}/submissions/{run.received.get('id')}"
+    run.answers["metadata"] = stage.second.send("POST", f"{received}/createpublishermetadata", json={})
+    until = time.monotonic() + stage.target.timeout_seconds
+    while not _kinds(run.received) >= {"driverMetadata"}:
+        run.received = object_of(readable(stage.second.send("GET", received)))
+        labels.pause(until, "the driver metadata was not made")
+
+
+def look_up_path(labels: Labels, spelling: str = "sourcepubliherid") -> str:
+    """Where the second account finds its ids of the signed package."""
+    product, submission = labels.signed["productId"], labels.signed["id"]
+    ids = f"sourceproductid/{product}/sourcesubmissionid/{submission}"
+    return f"/products/relationships/{spelling}/{labels.own_seller_id}/{ids}"
+
+
+def _kinds(submission: Mapping[str, Any]) -> set[str]:
+    return {each["type"] for each in (submission.get("downloads") or {}).get("items") or []}
+
+
+SCRIPTS: dict[str, Callable[[Labels, Stage, LabelRun], None]] = {
+    "published": _published,
+    "cancelled": _cancelled,
+    "shared": _shared,
+}
+"""The labels that rows look at, by name."""
+
+
+def labels_of(stage: Stage) -> Labels:
+    """The labels of a stage."""
+    return stage.once("labels", lambda: Labels(stage))
+
+
+def prepare(stage: Stage) -> None:
+    """Begin the labels of a stage as soon as its package is signed."""
+    stage.begin("signed")
+    labels_of(stage).begin_all()
