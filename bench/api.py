@@ -162,7 +162,7 @@ def ours(folder: Path, database: str) -> Iterator[Side]:
     done = subprocess.run([*hwdash, "init", "--json"], env=environment, check=True, capture_output=True, text=True)
     made = json.loads(done.stdout.splitlines()[-1])
     command = [*hwdash, "serve", "--no-tls", "--port", "0", "--log-level", "warning"]
-    with running(command, environment) as (line, pid), httpx.Client(trust_env=False) as http:
+    with running(command, environment) as (line, pid), httpx.Client(trust_env=False, timeout=60) as http:
         url = line.removeprefix("listening on ")
         credentials = {"client_id": made["clientId"], "client_secret": made["clientSecret"]}
         form = credentials | {"grant_type": "client_credentials", "resource": RESOURCE}
