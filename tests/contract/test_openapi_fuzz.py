@@ -35,6 +35,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from callers import database_of, new_client
+from finished_submission import ROWS, finished_submission, on_the_wire, stored_label
 from hwdash.clock import system_clock
 from hwdash.server.api.routes import ROUTES
 from hwdash.server.paths import RouteTree, canonical_path
@@ -77,14 +78,14 @@ OUT_OF_REACH = {
     "POST /products/{product_id}/submissions",
     "POST /products/{product_id}/submissions/{submission_id}/commit",
     "POST /products/{product_id}/submissions/{submission_id}/createpublishermetadata",
-    f"POST {_LABELS}",
-    *(f"{each} {_LABELS}/{{label_id}}" for each in ("GET", "PATCH")),
     f"PUT {_LABELS}/{{label_id}}/cancel",
     f"GET {_ASSET}",
     f"GET {_ASSET}/download",
     "GET /dashboard/hardware/Driver/DownloadCertificationReport/{seller_id}/{product_id}/{submission_id}",
 }
-"""What nobody can do with the product, the submission without a package and the unsigned package of these tests."""
+"""What nobody can do with the product, the submission without a package, the unsigned package and the label that is not
+in approval of these tests.
+"""
 _TREE = RouteTree(ROUTES)
 
 
@@ -110,6 +111,13 @@ def new_schema() -> BaseSchema:
     product["requestedSignatures"]["items"] = code = {"type": "string", "enum": [X64]}
     types = {"Windows_v100_GE": {"type": "string", "enum": ["Keyboard", "Laptop"]}}
     product["selectedProductTypes"] |= {"properties": types, "additionalProperties": False}
+    label = document["components"]["schemas"]["LabelCreateBodyIn"]
+    label["properties"]["destination"] = {"type": "string", "enum": ["windowsUpdate"]}
+    label["properties"]["publishingSpecifications"] = {"type": "object", "enum": [{"publishToWindows10s": True}]}
+    hardware_ids = {"type": "array", "enum": [[on_the_wire(row) for row in ROWS]]}
+    targeting = {"type": "object", "properties": {"hardwareIds": hardware_ids}, "required": ["hardwareIds"]}
+    label["properties"]["targeting"] = targeting | {"additionalProperties": False}
+    label["required"] = ["name", "destination", "publishingSpecifications", "targeting"]
     for parameter in document["paths"][f"{API}/products"]["get"]["parameters"]:
         if parameter["name"] == "requestedSignature":
             parameter["schema"] = code
@@ -138,6 +146,8 @@ class Stage:
     roles: Mapping[str, frozenset[Role]]
     tokens: Mapping[str, str]
     ids: Mapping[str, int]
+    labelled: Mapping[str, int]
+    """The ids of a finished submission with a label: requests about labels are of it."""
     answered: set[int] = field(default_factory=set)
 
     def transport(self, caller: str) -> dict[str, Any]:
@@ -148,7 +158,8 @@ class Stage:
 
     def complaints(self, case: Case, caller: str = EVERYTHING) -> list[str]:
         """Send a request: what is wrong with the answer."""
-        return self.send(case, caller, self.ids)[1]
+        ids = {**self.ids, **self.labelled} if "/shippingLabels" in case.operation.path else self.ids
+        return self.send(case, caller, ids)[1]
 
     def send(self, case: Case, caller: str, ids: Mapping[str, Any]) -> tuple[Response, list[str]]:
         """The answer and what is wrong with it. Sound ids of paths become those of real objects."""
@@ -188,6 +199,9 @@ def stage(service: Served) -> Iterator[Stage]:
     with database_of(service) as database, database.writing() as connection:
         account_id = create_account(connection, "A fuzzed company", now).id
         add_signing_certificate(connection, account_id, service.made.vendor.chain[0], now)
+        finished = finished_submission(connection, account_id)
+        label_id = stored_label(connection, finished)
+    labelled = {"product_id": finished.product_id, "submission_id": finished.id, "label_id": label_id}
     tokens = {}
     for caller in roles.keys() - {NO_TOKEN}:
         with closing(new_client(service, sorted(roles[caller]), account_id=account_id).http) as http:
@@ -201,7 +215,8 @@ def stage(service: Served) -> Iterator[Stage]:
         # Otherwise an environment's own bundle of certificates would come first.
         session.trust_env = False
         ca = service.made.credentials["caCertificate"]
-        yield Stage(service.url, ca, session, roles, tokens, dict.fromkeys(("label_id", "asset_id"), UNKNOWN) | ids)
+        unknown = dict.fromkeys(("label_id", "asset_id"), UNKNOWN)
+        yield Stage(service.url, ca, session, roles, tokens, unknown | ids, labelled)
 
 
 def _made(answer: httpx.Response) -> int:
