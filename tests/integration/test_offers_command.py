@@ -22,9 +22,15 @@ class Terminal:
 
     environment: dict[str, str]
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, typed: str = "") -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
-            [*HWDASH, *arguments], env=self.environment, capture_output=True, text=True, check=False, timeout=120
+            [*HWDASH, *arguments],
+            env=self.environment,
+            input=typed,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
         )
         assert "Traceback" not in done.stderr
         return done
@@ -83,6 +89,11 @@ def test_each_driver_is_a_line_with_what_becomes_of_it(terminal: Terminal, servi
 def test_json_is_the_services_answer(terminal: Terminal, client: ApiClient, tmp_path: Path) -> None:
     answer = terminal.document("offers", "--device", written(tmp_path, MACHINE), "--json")
     assert answer == client.http.post(OFFERS, json=MACHINE).json()
+
+
+def test_the_document_is_read_from_standard_input(terminal: Terminal, client: ApiClient) -> None:
+    done = terminal.run("offers", "--device", "-", "--json", typed=json.dumps(MACHINE))
+    assert json.loads(done.stdout) == client.http.post(OFFERS, json=MACHINE).json()
 
 
 def test_the_example_is_a_document_that_the_service_takes(terminal: Terminal, client: ApiClient) -> None:

@@ -45,8 +45,8 @@ _MAY_BE_TOLD = sa.or_(
     _READS.correlate(shipping_labels).exists(),
 )
 
-# Built once: it is all that a request needs.
-_CANDIDATES = (
+# PostgreSQL plans each half by itself: what it saves in planning is more than all of the execution.
+_TARGETS = (
     sa.select(
         _LABEL.id,
         _LABEL.name,
@@ -66,12 +66,6 @@ _CANDIDATES = (
         _TARGET.hardware_id,
         _TARGET.state,
         _TARGET.run.label("added_by_run"),
-        _ROW.feature_score,
-        _ROW.position,
-        _INF.driver_date,
-        _INF.driver_version,
-        _INF.extension_id,
-        products.c.attributes["isFlightSign"].as_boolean().label("is_flight_signed"),
         _chids(wanted=sa.literal(1)).exists().label("has_chids"),
         _chids(_OWN_CHIDS, wanted=sa.func.aggregate_strings(label_chids.c.chid, " "))
         .scalar_subquery()
@@ -80,32 +74,51 @@ _CANDIDATES = (
     .select_from(label_hardware_ids)
     .join(shipping_labels, _LABEL.id == _TARGET.label_id)
     .join(submissions, submissions.c.id == _LABEL.submission_id)
-    .join(products, products.c.id == _LABEL.product_id)
+    .outerjoin(_SOURCE, _SOURCE.c.id == submissions.c.source_submission_id)
+    .where(
+        _TARGET.hardware_id.in_(sa.bindparam("hardware_ids", expanding=True)),
+        _LABEL.destination == LabelDestination.WINDOWS_UPDATE,
+    )
+    .cte("targets")
+    .prefix_with("MATERIALIZED", dialect="postgresql")
+)
+_KEY = (_TARGETS.c.submission_id, _TARGETS.c.bundle_id, _TARGETS.c.inf_id)
+
+# Built once: it is all that a request needs.
+_CANDIDATES = (
+    sa.select(
+        *_TARGETS.c,
+        _ROW.feature_score,
+        _ROW.position,
+        _INF.driver_date,
+        _INF.driver_version,
+        _INF.extension_id,
+        products.c.attributes["isFlightSign"].as_boolean().label("is_flight_signed"),
+    )
+    .select_from(_TARGETS)
+    .join(products, products.c.id == _TARGETS.c.product_id)
     .join(
         driver_rows,
         sa.and_(
-            _ROW.submission_id == _LABEL.submission_id,
-            _ROW.bundle_id == _TARGET.bundle_id,
-            _ROW.inf_id == _TARGET.inf_id,
-            _ROW.os_code == _TARGET.os_code,
-            _ROW.hardware_id == _TARGET.hardware_id,
+            *(
+                column == key
+                for column, key in zip((_ROW.submission_id, _ROW.bundle_id, _ROW.inf_id), _KEY, strict=True)
+            ),
+            _ROW.os_code == _TARGETS.c.os_code,
+            _ROW.hardware_id == _TARGETS.c.hardware_id,
         ),
     )
     .join(
         driver_infs,
         sa.and_(
-            _INF.submission_id == _LABEL.submission_id,
-            _INF.bundle_id == _TARGET.bundle_id,
-            _INF.inf_id == _TARGET.inf_id,
+            *(
+                column == key
+                for column, key in zip((_INF.submission_id, _INF.bundle_id, _INF.inf_id), _KEY, strict=True)
+            )
         ),
     )
-    .outerjoin(_SOURCE, _SOURCE.c.id == submissions.c.source_submission_id)
-    .where(
-        _TARGET.hardware_id.in_(sa.bindparam("hardware_ids", expanding=True)),
-        _LABEL.destination == LabelDestination.WINDOWS_UPDATE,
-        # Of what it may not see an account learns what is offered, and that alone.
-        sa.or_(_is_live(_TARGET.state), _MAY_BE_TOLD),
-    )
+    # Of what it may not see an account learns what is offered, and that alone.
+    .where(sa.or_(_is_live(_TARGETS.c.state), _TARGETS.c.may_be_told))
 )
 
 

@@ -234,6 +234,7 @@ ROUTES = (
         offers.get_offers,
         query=OffersQuery,
         answer=Offers,
+        is_point=True,
     ),
     Route(
         "POST",
