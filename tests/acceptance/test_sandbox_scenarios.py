@@ -18,7 +18,8 @@ from hwdash.sandbox.scenario import Fail
 from hwdash.sandbox.scenario_file import shipped_names, shipped_scenario
 from hwdash.sdk.auth import ClientSecret
 from hwdash.sdk.client import HardwareClient
-from hwdash.sdk.errors import ApiError
+from hwdash.sdk.errors import ApiError, LabelFailed, TransportError
+from hwdash.sdk.selection import hardware_ids
 from sandbox_service import Sandbox, sandbox
 from service import API, X64, hwdash, signed_cabinet
 
@@ -84,7 +85,10 @@ def struck(stage: Sandbox, name: str) -> list[dict[str, Any]]:
 
 CONDITIONAL = re.compile(r".* (?:when|after) .*")
 # What strikes in steps, or only at requests that `hwdash submit` does not make.
-UNSEEN = {"broken-token", "missing-role", "late-pages", "commit-needs-type"}
+UNSEEN = {
+    *("broken-token", "missing-role", "late-pages", "commit-needs-type"),
+    *("label-cancelled-late", "approval-refused"),
+}
 
 
 @pytest.mark.parametrize("name", shipped_names())
@@ -195,4 +199,61 @@ def test_a_magic_name_does_it_for_a_client_that_can_set_nothing_else(stage: Sand
     body = {"productName": "[sandbox:nonsense]", "testHarness": "Attestation", "requestedSignatures": [X64]}
     refused = client.http.post(f"{API}/products", json=body)
     assert refused.status_code == 422
-    assert "there are bad-gateway-on-commit" in refused.json()["error"]["validationErrors"][0]["message"]
+    assert (
+        "there are approval-refused, bad-gateway-on-commit" in refused.json()["error"]["validationErrors"][0]["message"]
+    )
+
+
+def test_a_label_that_is_cancelled_late_ends_a_day_later(stage: Sandbox, package: Path) -> None:
+    stage.play_shipped("label-cancelled-late")
+    made, label = labelled(stage, package)
+    stage.advance("30m")
+    with sdk(stage) as client:
+        client.wait_label(*made, label, until_approval=True, poll_seconds=0)
+        client.cancel_label(*made, label)
+        client.cancel_label(*made, label)
+        assert client.get_label(*made, label).workflow_status.state == "started"
+    for span in ("2h", "23h"):
+        stage.advance(span)
+        with sdk(stage) as client, pytest.raises(TransportError):
+            client.wait_label(*made, label, poll_seconds=0.5, timeout_seconds=2.5)
+    stage.advance("2h")
+    with sdk(stage) as client, pytest.raises(LabelFailed) as failure:
+        client.wait_label(*made, label, timeout_seconds=60)
+    assert failure.value.step == "microsoftApproval"
+    assert "cancelled" in " ".join(failure.value.messages)
+
+
+def test_an_approval_is_refused_after_two_days_with_a_reason(stage: Sandbox, package: Path) -> None:
+    stage.play_shipped("approval-refused")
+    made, label = labelled(stage, package)
+    stage.advance("47h")
+    with sdk(stage) as client, pytest.raises(TransportError):
+        client.wait_label(*made, label, poll_seconds=0.5, timeout_seconds=2.5)
+    stage.advance("2h")
+    with sdk(stage) as client:
+        with pytest.raises(LabelFailed, match="on which machines") as failure:
+            client.wait_label(*made, label, timeout_seconds=60)
+        assert failure.value.step == "microsoftApproval"
+        report = client.get_label(*made, label).workflow_status.error_report
+        assert report is not None
+    assert "on which machines" in stage.client().http.get(report, headers={"Authorization": ""}).text
+
+
+def labelled(stage: Sandbox, package: Path) -> tuple[tuple[int, int], int]:
+    """A submission with a label for test machines that has come to its approval: ids of product and submission, and the
+    label's.
+    """
+    done = stage.client().submit(package)
+    ids = done["productId"], done["id"]
+    with sdk(stage) as client:
+        (audience,) = [each.id for each in client.audiences() if each.name == "Test_Registry_Key"]
+        targeting = {
+            "hardwareIds": hardware_ids(client.driver_metadata(*ids)),
+            "restrictedToAudiences": [audience],
+        }
+        specifications = {"manualAcquisition": True}
+        wanted = {"name": "n", "destination": "windowsUpdate", "publishingSpecifications": specifications}
+        label = client.create_label(*ids, {**wanted, "targeting": targeting})
+        client.wait_label(*ids, label.id, until_approval=True, timeout_seconds=60)
+    return ids, label.id

@@ -92,10 +92,14 @@ class LabelWorkflow:
 
     def give_up(self, object_id: int, step: str) -> None:
         """Fail a step that was tried often enough."""
+        self.fail(object_id, step, [GIVEN_UP])
+
+    def fail(self, object_id: int, step: str, messages: list[str]) -> None:
+        """End the run at ``step``, if the label stands there, as failed with these messages."""
         with self._database.writing() as connection:
             row = claim_label_step(connection, object_id, step)
             if row is not None:
-                self._end(connection, row, Failed([GIVEN_UP]), self._resources.clock())
+                self._end(connection, row, Failed(messages), self._resources.clock())
 
     def _end(self, connection: sa.Connection, row: sa.Row[Any], result: LabelStepResult, now: datetime) -> Outcome:
         match result:

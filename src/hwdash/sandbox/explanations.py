@@ -70,6 +70,21 @@ EXPLANATIONS = (
         "code-signing-attestation; the wording and the 400 are of microsoft/SDCM#69",
     ),
     Explanation(
+        None, "requestInvalidForCurrentState", "cancel", "",
+        "A label can be cancelled in Microsoft approval and gradual rollout only, and not when it shares a driver.",
+        "cancel-a-shipping-label",
+    ),
+    Explanation(
+        None, "invalidInput", "label", "workflow runs|until that ends",
+        "A label is not changed while its workflow runs: wait for finalizePublishing, or cancel it in approval.",
+        "update-a-shipping-label, error InvalidInput; gradual-rollout",
+    ),
+    Explanation(
+        None, "invalidInput", "labels", "test machines only",
+        "A driver that was signed by attestation goes to no retail machine: restrict the label to Test_Registry_Key.",
+        "code-signing-attestation",
+    ),
+    Explanation(
         None, "requestInvalidForCurrentState", "labels", "",
         "A shipping label needs a submission whose preparation is done, and that may go to this destination.",
         "create-a-new-shipping-label, error RequestInvalidForCurrentState",

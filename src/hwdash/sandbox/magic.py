@@ -10,8 +10,7 @@ from functools import lru_cache
 
 from hwdash.sandbox.duration import parse_duration
 from hwdash.sandbox.scenario import Effect, Fail, Rule, Scenario, Stuck, When
-from hwdash.sandbox.scenario_file import ScenarioError, shipped_scenario
-from hwdash.vocabulary import SUBMISSION_STEPS
+from hwdash.sandbox.scenario_file import STEPS, ScenarioError, shipped_scenario
 
 _NAMED = re.compile(r"\[sandbox:([^\]]*)\]")
 _SAID = re.compile(r"sandbox:\s*(.*)", re.DOTALL)
@@ -41,6 +40,6 @@ def magic_scenario(product_name: str) -> Scenario | None:
 
 
 def _scenario(step: str, effect: Effect) -> Scenario:
-    if step not in SUBMISSION_STEPS:
-        raise ScenarioError([f"There is no step {step}; there are {', '.join(SUBMISSION_STEPS)}."])
+    if step not in STEPS:
+        raise ScenarioError([f"There is no step {step}; there are {', '.join(STEPS)}."])
     return Scenario("magic", rules=(Rule(1, When(step=step), effect),))

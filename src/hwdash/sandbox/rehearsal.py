@@ -5,9 +5,11 @@ import asyncio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hwdash.pipeline.engine import Runner
+from hwdash.pipeline.label import LabelWorkflow
 from hwdash.sandbox.clock import SandboxClock
 from hwdash.sandbox.faults import Faults
 from hwdash.sandbox.inspection import Recorder, Ring
+from hwdash.sandbox.label_steps import StagedLabelSteps
 from hwdash.sandbox.mark import mark_of
 from hwdash.sandbox.pages import PREFIX, SandboxPages
 from hwdash.sandbox.playbill import Playbill
@@ -19,7 +21,7 @@ from hwdash.settings import Settings, SettingsError
 class Rehearsal:
     """What turns a service over a data folder with the mark into a rehearsal of itself.
 
-    ``clock`` and ``around`` are for create_service; ``front`` then stands before the application.
+    ``clock``, ``around`` and ``around_labels`` are for create_service; ``front`` then stands before the application.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -40,6 +42,10 @@ class Rehearsal:
         self._service = service
         self._steps = StagedSteps(submissions, service, self.clock, self.playbill, realistic=self._realistic)
         return self._steps
+
+    def around_labels(self, service: Service, labels: LabelWorkflow) -> Runner:
+        """What the engine runs instead of the workflow of labels."""
+        return StagedLabelSteps(labels, service, self.clock, self.playbill)
 
     def front(self, app: ASGIApp) -> ASGIApp:
         """The application behind faults, recorder and the pages of the sandbox."""

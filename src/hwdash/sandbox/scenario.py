@@ -138,7 +138,7 @@ class Urls:
 
 @dataclass(frozen=True, slots=True)
 class Fail:
-    """The step fails, and the submission with it, with these messages."""
+    """The step fails, and the submission or label with it, with these messages."""
 
     messages: tuple[str, ...]
 
@@ -150,8 +150,15 @@ class Stuck:
     span: timedelta
 
 
+@dataclass(frozen=True, slots=True)
+class CancelTakes:
+    """A shipping label that is cancelled in the step ends only so long after, by the sandbox's clock."""
+
+    span: timedelta
+
+
 RequestEffect = Answer | Delay | CutOff | Hide | NumericStep | Urls
-StepEffect = Fail | Stuck
+StepEffect = Fail | Stuck | CancelTakes
 Effect = RequestEffect | StepEffect
 
 

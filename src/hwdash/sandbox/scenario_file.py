@@ -11,6 +11,7 @@ from hwdash.sandbox.duration import parse_duration
 from hwdash.sandbox.routes import METHODS, ROUTES
 from hwdash.sandbox.scenario import (
     Answer,
+    CancelTakes,
     CutOff,
     Delay,
     Effect,
@@ -25,12 +26,16 @@ from hwdash.sandbox.scenario import (
     When,
 )
 from hwdash.sandbox.urls import STYLES
-from hwdash.vocabulary import SUBMISSION_STEPS, DownloadType
+from hwdash.vocabulary import SHARING_STEPS, SUBMISSION_STEPS, WINDOWS_UPDATE_STEPS, DownloadType, LabelStep
 
 MAX_BYTES = 256 * 1024
 MAX_RULES = 200
 SHIPPED = Path(__file__).parent / "scenarios"
 LONGEST_DELAY = timedelta(minutes=10)
+STEPS = tuple(
+    str(each) for each in (*SUBMISSION_STEPS, *dict.fromkeys((*WINDOWS_UPDATE_STEPS[1:], *SHARING_STEPS[1:])))
+)
+"""The steps of submissions and of shipping labels. ``created`` is over before a label exists."""
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _TIMES = re.compile(r"first ([0-9]{1,6})|after ([0-9]{1,6})|([0-9]{1,6})(?:st|nd|rd|th)")
@@ -211,13 +216,17 @@ def _rule(table: _Table, number: int, findings: list[str]) -> Rule | None:
     table.end(("when", *EFFECTS))
     if effect is None:
         return None
-    is_step = isinstance(effect, Fail | Stuck)
+    is_step = isinstance(effect, Fail | Stuck | CancelTakes)
     if is_step and when.step is None:
         findings.append(f"{table.where}: when.step is missing: {named[0]} needs the step that it is about.")
     if is_step and (when.route or when.method or when.query or when.without_header or when.answered):
         findings.append(f"{table.where}: {named[0]} is about a step, and so are its conditions: no route, no status.")
     if not is_step and when.step is not None:
         findings.append(f"{table.where}: {named[0]} is about requests: leave when.step out, or take fail or stuck.")
+    if isinstance(effect, CancelTakes) and when.step not in {None, LabelStep.MICROSOFT_APPROVAL}:
+        findings.append(
+            f"{table.where}: labels can be cancelled in {LabelStep.MICROSOFT_APPROVAL} only: name that step."
+        )
     if when.answered is not None and not isinstance(effect, Answer):
         findings.append(f"{table.where}: when.answered is for the effect answer only.")
     return Rule(number, when, effect)
@@ -230,7 +239,7 @@ def _when(table: _Table) -> When:
     method, route = _route(table)
     query, header = table.text("query") or None, table.text("without-header").lower() or None
     answered = table.number("answered", 100, 599)
-    step = table.choice("step", tuple(str(each) for each in SUBMISSION_STEPS))
+    step = table.choice("step", STEPS)
     account = table.number("account", 1, 2**63 - 1)
     product = table.text("product") or None
     times, chance = _times(table), _chance(table)
@@ -343,6 +352,11 @@ def _stuck(table: _Table, key: str, _findings: list[str]) -> Effect | None:
     return None if span is None else Stuck(span)
 
 
+def _cancel_takes(table: _Table, key: str, _findings: list[str]) -> Effect | None:
+    span = table.span(key)
+    return None if span is None else CancelTakes(span)
+
+
 EFFECTS: dict[str, Callable[[_Table, str, list[str]], Effect | None]] = {
     "answer": _answer,
     "delay": _delay,
@@ -352,6 +366,7 @@ EFFECTS: dict[str, Callable[[_Table, str, list[str]], Effect | None]] = {
     "urls": _urls,
     "fail": _fail,
     "stuck": _stuck,
+    "cancel-takes": _cancel_takes,
 }
 
 

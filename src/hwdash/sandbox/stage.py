@@ -22,5 +22,6 @@ def create_sandbox(
         clock=rehearsal.clock,
         signer=signer,
         around=rehearsal.around,
+        around_labels=rehearsal.around_labels,
     )
     return RequestLog(rehearsal.front(running.app), request_log(settings.data))

@@ -66,6 +66,10 @@ def _as_it_is(_service: Service, submissions: Runner) -> Runner:
     return submissions
 
 
+def _labels_as_they_are(_service: Service, labels: LabelWorkflow) -> Runner:
+    return labels
+
+
 def create_service(
     settings: Settings,
     *,
@@ -75,14 +79,15 @@ def create_service(
     clock: Clock = system_clock,
     signer: SignerProcess | None = None,
     around: Callable[[Service, Runner], Runner] = _as_it_is,
+    around_labels: Callable[[Service, LabelWorkflow], Runner] = _labels_as_they_are,
 ) -> Running:
     """Put a service together over the data folder that ``hwdash init`` made.
 
     ``login_url`` is where the token endpoint is, when that is not ``public_url``. ``sandbox`` says which kind of
-    service the folder and the database must be of; ``around`` may put something between the engine and the steps of
-    submissions. ``signer`` is one of ``start_checked_signer``, which is called otherwise. Workflows start with
-    the application (workflow_start.py). Raises IsolationUnavailable, ScannerUnavailable, KeysError, WrongKind and
-    SchemaMismatch.
+    service the folder and the database must be of; ``around`` and ``around_labels`` may put something between the
+    engine and the steps of submissions and labels. ``signer`` is one of ``start_checked_signer``, which is called
+    otherwise. Workflows start with the application (workflow_start.py). Raises IsolationUnavailable,
+    ScannerUnavailable, KeysError, WrongKind and SchemaMismatch.
     """
     url = public_url or settings.public_url
     check_kind(KeyFolder.open(keys_folder(settings.data)), sandbox=sandbox)
@@ -95,7 +100,6 @@ def create_service(
     signer = signer or start_checked_signer(settings)
     resources = Resources(settings=settings, blobs=blobs, signer=signer, clock=clock)
     workflow, preprod = SubmissionWorkflow(database, resources), PreprodWorkflow(database, resources)
-    labels = LabelWorkflow(database, resources)
     workflows = WorkflowQueue(database)
     entra = EntraTokens.of(settings, clock)
     service = Service(
@@ -110,6 +114,7 @@ def create_service(
         uploads=Uploads(),
         clock=clock,
     )
+    labels = around_labels(service, LabelWorkflow(database, resources))
     runners: dict[Course, Runner] = {
         SUBMISSION: around(service, workflow),
         PREPROD: preprod,

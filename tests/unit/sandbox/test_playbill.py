@@ -78,7 +78,7 @@ def test_a_magic_name_says_how_long_a_step_is_stuck(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "finding"),
     [
-        ("[sandbox:no-such]", "no scenario 'no-such'; there are bad-gateway-on-commit"),
+        ("[sandbox:no-such]", "no scenario 'no-such'; there are approval-refused, bad-gateway-on-commit"),
         ("[sandbox:../scenarios/slow]", "no scenario"),
         ("sandbox: explode", "there are sandbox: fail STEP"),
         ("sandbox: fail polishing", "no step polishing; there are packageInfoValidation"),

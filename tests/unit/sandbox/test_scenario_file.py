@@ -28,6 +28,13 @@ delay = "1h"
 [[rule]]
 hide = { download = "everything" }
 cut-off = { bytes = 3 }
+
+[[rule]]
+when = { step = "publishing" }
+cancel-takes = "1d"
+
+[[rule]]
+cancel-takes = "1d"
 """
 
 
@@ -55,6 +62,8 @@ def test_every_finding_is_told_with_its_rule_and_line() -> None:
         ("Rule 4, line 17: a rule has exactly one effect, this one has none", "cut-off"),
         ("Rule 5, line 20: delay must be at most 10m", ""),
         ("Rule 6, line 23: a rule has exactly one effect, this one has hide, cut-off", ""),
+        ("Rule 7, line 27: labels can be cancelled in microsoftApproval only", ""),
+        ("Rule 8, line 31: when.step is missing: cancel-takes needs the step", ""),
     ]
     for start, part in expected:
         assert any(each.startswith(start) and part in each for each in found), (start, found)
