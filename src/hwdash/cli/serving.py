@@ -1,5 +1,6 @@
 """A service on a socket until it is interrupted: what ``hwdash serve`` and ``hwdash sandbox up`` share."""
 
+import gc
 import logging
 import os
 import signal
@@ -34,6 +35,7 @@ BACKLOG = 512
 EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - compared with what the operator chose
 LARGEST_HEAD = 64 << 10
 FIRST_INHERITED = 3  # sd_listen_fds(3)
+COLLECT_EVERY = 50_000
 
 
 def serve_until_stopped(
@@ -52,6 +54,7 @@ def serve_until_stopped(
     ``impersonate`` builds links for Microsoft's own host names, which clients reach at port 443. ``signer`` is the
     signer of the folder where it has been started already.
     """
+    gc.set_threshold(COLLECT_EVERY, 20, 20)
     host, port = listening.getsockname()[:2]
     local_url = _local_url(settings, port, no_tls=no_tls)
     with DataFolderLock(settings.data):
@@ -205,6 +208,9 @@ class _Server(uvicorn.Server):
         """Start, then tell."""
         await super().startup(sockets)
         if self.started:
+            # What is loaded stays. A label of 10,000 hardware ids makes so many objects that the collector would walk
+            # all of it again and again.
+            gc.freeze()
             self._ready()
 
 
