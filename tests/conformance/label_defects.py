@@ -212,6 +212,19 @@ def wrong_labels_refused_for_their_state(request: Request, answer: Answer) -> No
         put(answer, "code", lambda _: "requestInvalidForCurrentState")
 
 
+@defect("label-rule-11-extension", revisits=("signed", "extension"))
+def manual_labels_of_extensions(request: Request, answer: Answer) -> None:
+    if request.is_("POST", LABELS) and answer.status == 422:
+        answer.status = 201
+
+
+@defect("register-27-either-flag", revisits=("signed", "extension"))
+def both_flags_asked_of_extensions(request: Request, answer: Answer) -> None:
+    if request.is_("POST", LABELS) and answer.status == 422:
+        found = {"target": "publishingSpecifications.isAutoInstallDuringOSUpgrade", "message": "both"}
+        put(answer, "validationErrors", lambda findings: [*findings, found])
+
+
 @defect("label-rule-04-system", revisits=("signed", "system"))
 def whole_systems_for_windows_update(request: Request, answer: Answer) -> None:
     if request.is_("POST", LABELS) and answer.status == 422:

@@ -5,6 +5,7 @@ import json
 import os
 import sys
 import tempfile
+import uuid
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,6 +28,33 @@ from hwdash.sdk.errors import AuthenticationError, TransportError
 EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 WIDTH_WITHOUT_TERMINAL = 160
 LOCAL_POLL_SECONDS = 0.2
+EXTENSION_INF = """\
+[Version]
+Signature   = "$WINDOWS NT$"
+Class       = Extension
+ClassGuid   = {{e2f84ce7-8efa-411c-aa69-97454ca4cb57}}
+ExtensionId = {{{extension_id}}}
+Provider    = %Provider%
+CatalogFile = extension.cat
+DriverVer   = 06/02/2025,1.0.0.0
+PnpLockdown = 1
+
+[Manufacturer]
+%Provider% = Models, NTamd64.10.0...16299
+
+[Models.NTamd64.10.0...16299]
+%Device% = Install, ROOT\\HWDASH_CONFORMANCE
+
+[Install.NT]
+AddReg = Registry
+
+[Registry]
+HKR,,Answer,0x00010001,42
+
+[Strings]
+Provider = "hwdash"
+Device   = "hwdash conformance extension"
+"""
 
 
 @click.command()
@@ -132,6 +160,7 @@ def conformance(
             target = dataclasses.replace(
                 _target(connection),
                 package=_package(folder, package, certificate, key),
+                extension=_extension_package(folder / "extension", certificate, key) if certificate and key else None,
                 stranger=_sample_package(folder / "stranger") if _wanted(rows, "stranger") else None,
                 signature=signature,
                 poll_seconds=poll,
@@ -205,6 +234,16 @@ def _sample_package(folder: Path, certificate: Path | None = None, key: Path | N
     return package
 
 
+def _extension_package(folder: Path, certificate: Path, key: Path) -> Path:
+    """A package with nothing but an extension INF of a new extension id."""
+    (folder / "extension").mkdir(parents=True)
+    (folder / "extension" / "extension.inf").write_text(EXTENSION_INF.format(extension_id=uuid.uuid4()), "utf-8")
+    unsigned, package = folder / "unsigned.cab", folder / "extension.cab"
+    build_cabinet((folder / "extension",), unsigned)
+    sign_package(unsigned, package, certificate, key)
+    return package
+
+
 def make_local(folder: Path) -> tuple[dict[str, str], Target]:
     """A throwaway service with two accounts, a reader and a registered certificate: the environment to serve it in, and
     what the suite is given. Its URL is known once it is served.
@@ -227,6 +266,7 @@ def make_local(folder: Path) -> tuple[dict[str, str], Target]:
         second_seller_id=int(other["id"]),
         reader=_made(reader),
         package=_sample_package(folder / "signed", certificate, key),
+        extension=_extension_package(folder / "extension", certificate, key),
         stranger=_sample_package(folder / "stranger"),
         ca=first["caCertificate"],
         poll_seconds=LOCAL_POLL_SECONDS,

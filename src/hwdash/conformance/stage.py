@@ -93,6 +93,7 @@ PLANS = {
     "system": Plan(
         {"selectedProductTypes": {"Windows_v100_GE": "Desktop"}}, lambda stage: stage.package, False, {"json": {}}
     ),
+    "extension": Plan({}, lambda stage: stage.extension, False, {"json": {}}),
     "server": Plan({"requestedSignatures": [SERVER]}, lambda stage: stage.package, False, {}),
 }
 """The workflows that rows wait for, by name."""
@@ -144,6 +145,13 @@ class Stage:
     def package(self) -> bytes:
         """A signed package that the account may submit."""
         return _given(self.target.package, "--package, or --certificate and --key: a package the account may submit")
+
+    @property
+    def extension(self) -> bytes:
+        """Such a package with an extension INF."""
+        return _given(
+            self.target.extension, "--certificate and --key, by which a package with an extension INF is made"
+        )
 
     @property
     def stranger(self) -> bytes:

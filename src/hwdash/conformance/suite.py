@@ -42,7 +42,7 @@ class Creations:
 def creations(target: Target) -> Creations:
     """What a run against this target creates: the stage's products, those of the enumerations, and the workflows."""
     labels = len(SCRIPTS) if target.package else 0
-    begun = 1 + (3 if target.package else 0) + (1 if target.stranger else 0)
+    begun = 1 + (3 if target.package else 0) + (1 if target.extension else 0) + (1 if target.stranger else 0)
     return Creations(products=len(STANDING) + 6 + begun, submissions=3 + begun, preproduction_packages=1, labels=labels)
 
 

@@ -30,6 +30,8 @@ class Target:
     """An application of the same account that may read and not submit."""
     package: Path | None = None
     """A signed driver package that the account may submit for attestation."""
+    extension: Path | None = None
+    """The same with an extension INF."""
     stranger: Path | None = None
     """The same, signed by a certificate that the account has not registered."""
     signature: str = "WINDOWS_v100_X64_GE_FULL"

@@ -117,6 +117,34 @@ def manual_acquisition(stage: Stage) -> None:
     names(expect.error(_automatic(stage, both), 422, INVALID), "manualAcquisition")
 
 
+def _of_extension(stage: Stage, specifications: Mapping[str, object], audience: str) -> dict[str, Any]:
+    """The refusal of a label of the package with an extension INF."""
+    workflow, submission = stage.succeeded("extension")
+    labels = labels_of(stage)
+    metadata = object_of(stage.caller.blob("GET", download(submission, "driverMetadata")))
+    targeting = {"hardwareIds": hardware_ids(metadata)[:1], "restrictedToAudiences": [audience]}
+    body = labels.body(publishingSpecifications=specifications, targeting=targeting)
+    return expect.error(labels.post(body, path=f"{workflow.path}/shippingLabels"), 422, INVALID)
+
+
+@ROWS.row("label-rule-11-extension", Source.DOCUMENTED, waits="extension")
+def extension(stage: Stage) -> None:
+    """11. An extension INF with neither automatic flag: invalidInput."""
+    found = _of_extension(stage, {"manualAcquisition": True}, labels_of(stage).audience)
+    names(found, "isAutoInstall")
+
+
+@ROWS.row("register-27-either-flag", Source.DOCUMENTED, waits="extension")
+def either_flag(stage: Stage) -> None:
+    """11. For an extension INF one of the two automatic flags suffices."""
+    info = {"microsoftContact": "a@example.com", "validationsPerformed": "none", "affectedOems": ["none"]}
+    for flag in ("isAutoInstallDuringOSUpgrade", "isAutoInstallOnApplicableSystems"):
+        # With an audience that is none, so that no label is made.
+        found = _of_extension(stage, {flag: True, "additionalInfoForMsApproval": info}, NO_AUDIENCE)
+        told = [each["target"] for each in found.get("validationErrors", []) if "isAutoInstall" in each["target"]]
+        expect.equal(told, [], f"what is told of the flags with {flag}")
+
+
 @ROWS.row("label-rule-12-hardware-ids", Source.DOCUMENTED, waits="signed")
 def some_hardware_ids(stage: Stage) -> None:
     """12. Without hardware ids: invalidInput."""
