@@ -1,6 +1,7 @@
 # setup   make .venv with everything that hwdash, its tests and its benchmarks need
 # demo    take the sample driver from unsigned to signed, on this machine
 # test    run every test
+# security  attack the service's security claims, and print what came of it
 # conformance  compare a throwaway service with the API's contract, row by row
 # fuzz    fuzz every parser for ten minutes (SECONDS=600)
 # check   run the linters
@@ -12,7 +13,7 @@ BENCHES := $(filter-out bench/report.py,$(wildcard bench/*.py))
 
 SECONDS ?= 600
 
-.PHONY: setup demo test conformance fuzz check bench lock clean
+.PHONY: setup demo test security conformance fuzz check bench lock clean
 
 setup: .venv/ready
 
@@ -26,6 +27,10 @@ test: setup
 	@sh scripts/system-packages.sh osslsigncode cabextract gcab clamav-daemon gcc-mingw-w64-x86-64 unzip openssl xmlsec1 postgresql
 	@sh scripts/public-clients.sh
 	.venv/bin/python -m pytest -n 2 --dist worksteal -q
+
+security: setup
+	@sh scripts/system-packages.sh openssl systemd
+	@.venv/bin/python scripts/security.py
 
 conformance: setup
 	@.venv/bin/hwdash conformance --local

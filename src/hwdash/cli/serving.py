@@ -32,7 +32,7 @@ from hwdash.signing.authority import TlsFiles
 from hwdash.signing.process import SignerProcess
 
 BACKLOG = 512
-EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - compared with what the operator chose
+EVERY_ADDRESS = ("0.0.0.0", "::")  # nosec B104 # noqa: S104 - compared with what the operator chose
 LARGEST_HEAD = 64 << 10
 FIRST_INHERITED = 3  # sd_listen_fds(3)
 COLLECT_EVERY = 50_000

@@ -259,7 +259,7 @@ def _is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bo
         key, parameters = issuer.public_key(), certificate.signature_algorithm_parameters
         tbs = certificate.tbs_certificate_bytes
         if isinstance(key, rsa.RSAPublicKey) and isinstance(parameters, padding.PKCS1v15):
-            key.verify(certificate.signature, tbs, parameters, hashes.SHA1())  # noqa: S303
+            key.verify(certificate.signature, tbs, parameters, hashes.SHA1())  # nosec B303 # noqa: S303 - what callers allowed
             return True
     except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
         pass

@@ -151,7 +151,8 @@ def _names(certificate: x509.Certificate, name: str, value: object) -> bool:
             given = base64.urlsafe_b64decode(value + "=" * (-len(value) % 4))
     except binascii.Error:
         return False
-    algorithm = hashes.SHA1() if name == "x5t" else hashes.SHA256()  # noqa: S303 a name of a certificate, not a proof
+    # x5t is a name of a certificate here, not a proof.
+    algorithm = hashes.SHA1() if name == "x5t" else hashes.SHA256()  # nosec B303 # noqa: S303
     return hmac.compare_digest(given, certificate.fingerprint(algorithm))
 
 

@@ -6,6 +6,7 @@ Source: the service's contract, "Blob (SAS) contract"; Microsoft Learn, "Operati
 
 import asyncio
 import hashlib
+import hmac
 import time
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -175,7 +176,8 @@ class BlobEndpoint:
             if max(len(body), length or 0) > MAX_BLOCK_LIST_BYTES:
                 raise BlobError("RequestBodyTooLarge", f"A block list has at most {MAX_BLOCK_LIST_BYTES} bytes.")
         digest = hashlib.md5(body, usedforsecurity=False).digest()
-        if request.md5("content-md5") not in {None, digest}:
+        expected = request.md5("content-md5")
+        if expected is not None and not hmac.compare_digest(expected, digest):
             raise BlobError("Md5Mismatch", "The Content-MD5 sent is not that of the list received; send it again.")
         blocks = await self._uploads.thread(parse_block_list, bytes(body))
         await self._check_writable(request)

@@ -240,7 +240,7 @@ def _begin_attempt(connection: sa.Connection, sign_in: OpenSignIn, login: str, n
 def _finish(connection: sa.Connection, sign_in: OpenSignIn, person: User, chosen: str, now: datetime) -> bool:
     # As it is now: it may have been barred, or given another password, since it was looked at.
     current = users.user(connection, person.id)
-    if current is None or current.is_disabled or current.password != person.password:
+    if current is None or current.is_disabled or not hmac.compare_digest(current.password, person.password):
         return False
     if person.one_time_until is not None:
         users.choose_password(connection, person, chosen)

@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import hashlib
+import hmac
 import io
 import os
 import secrets
@@ -117,7 +118,7 @@ class Part:
 
     def seal(self, expected_md5: bytes | None = None) -> None:
         """Check the client's Content-MD5 and wait until the bytes are on the disk. BlobError: Md5Mismatch."""
-        if expected_md5 is not None and expected_md5 != self.digest("md5"):
+        if expected_md5 is not None and not hmac.compare_digest(expected_md5, self.digest("md5") or b""):
             raise BlobError("Md5Mismatch", "The Content-MD5 sent is not that of the bytes received; send them again.")
         with self._busy, _disk_full():
             os.fdatasync(self._descriptor)

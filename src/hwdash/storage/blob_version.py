@@ -1,5 +1,6 @@
 """One immutable version of a blob: its manifest, and the conditions under which a newer one may replace it."""
 
+import hmac
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -32,6 +33,11 @@ class Blob:
     def segment_paths(self) -> tuple[Path, ...]:
         """The files to which a reader in a sandbox needs access."""
         return tuple(dict.fromkeys(segment.path for segment in self.segments))
+
+    def holds(self, sha256: bytes | None, name: str, content_type: str) -> bool:
+        """Whether this version has these bytes, by their digest, under this name and type."""
+        same = hmac.compare_digest(self.sha256 or b"", sha256 or b"") and self.sha256 is not None
+        return same and (self.name, self.content_type) == (name, content_type)
 
     def to_manifest(self) -> bytes:
         """The manifest's JSON: all but key, version and folder, which its path says."""

@@ -275,7 +275,7 @@ class BlobStore:
             for chunk in _chunks(source) if isinstance(source, Path) else source:
                 writer.write(chunk)
             blob = self.stat(key)
-            if blob and (blob.sha256, blob.name, blob.content_type) == (writer.digest("sha256"), name, content_type):
+            if blob and blob.holds(writer.digest("sha256"), name, content_type):
                 return blob
             return writer.finish(name=name, content_type=content_type)
 
@@ -293,7 +293,7 @@ class BlobStore:
             synced.result()
         with self.locked(key) as folder:
             blob = self.stat(key)
-            if blob and (blob.sha256, blob.name, blob.content_type) == (sha256, name, content_type):
+            if blob and blob.holds(sha256, name, content_type):
                 return blob
             segment = Segment(folder / "segments" / secrets.token_hex(16), size)
             path.chmod(0o600)

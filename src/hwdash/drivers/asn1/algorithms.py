@@ -28,7 +28,7 @@ DIGESTS: Final = {"sha256": SHA256, "sha384": SHA384, "sha512": SHA512}
 """What may be made, by hashlib's names."""
 
 _HASHES: Final[dict[str, hashes.HashAlgorithm]] = {
-    SHA1: hashes.SHA1(),  # noqa: S303 - to read old signatures when the caller allows it
+    SHA1: hashes.SHA1(),  # nosec B303 # noqa: S303 - to read old signatures when the caller allows it
     SHA256: hashes.SHA256(),
     SHA384: hashes.SHA384(),
     SHA512: hashes.SHA512(),
