@@ -3,21 +3,18 @@
 import io
 import json
 import zipfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from test_hlk_packages import hlk_package
-from test_main_path import Submitter
 
-from authenticode_oracle import Signatory
-from hlkx_writer import CORE, PACKAGE_INFO, ROOT, STREAM, hlkx_parts, packed, sign
+from hlk_packages import INFO, derived, fetched, hlk_package, update_package
+from hlkx_writer import CORE, PACKAGE_INFO, hlkx_parts
 from hwdash.drivers.hlkx import Hlkx
-from service import API, SAMPLE, X64, ApiClient, Served, Vendor, download_url, signed_cabinet
+from service import API, X64, ApiClient, Served, download_url, signed_cabinet
+from submitter import Submitter
 
-INFO = "hck/data/PackageInfo.xml"
 SERVER = "WINDOWS_v100_SERVER_X64_FE_FULL"
 
 
@@ -31,26 +28,6 @@ def initial(service: Served) -> dict[str, Any]:
 @pytest.fixture
 def shell(initial: dict[str, Any]) -> bytes:
     return fetched(download_url(initial, "derivedPackage")).content
-
-
-def fetched(url: str) -> httpx.Response:
-    """A download without any header of ours; the service's TLS is not what is tested here."""
-    return httpx.get(url, verify=False)
-
-
-def update_package(vendor: Vendor, shell: bytes, info: bytes | None = None, more: Mapping[str, bytes] = {}) -> bytes:
-    """What HLK Studio is taken to make of a shell: the same parts, and the new driver."""
-    with zipfile.ZipFile(io.BytesIO(shell)) as archive:
-        parts = {name: archive.read(name) for name in archive.namelist() if not name.startswith("[")}
-    parts |= {f"drivers/hwdash_sample/{file.name}": file.read_bytes() for file in SAMPLE.iterdir()} | dict(more)
-    if info is not None:
-        parts[INFO] = info
-    root = [link for link in ROOT if link[2] != f"/{STREAM}"]
-    return packed(sign(parts, Signatory(vendor.key, vendor.chain[0], vendor.chain[-1]), root=root))
-
-
-def derived(client: ApiClient, initial: Mapping[str, Any], name: str = "Update") -> dict[str, Any]:
-    return client.create_submission(initial["productId"], name=name, type="derived")
 
 
 def test_the_shell_has_neither_drivers_nor_results_nor_signature(initial: dict[str, Any], shell: bytes) -> None:

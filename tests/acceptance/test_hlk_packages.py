@@ -8,19 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from authenticode_oracle import Signatory
-from hlkx_writer import Form, hlkx_parts, packed, sign
-from service import HWDASH, SAMPLE, X64, ApiClient, Served, Vendor, clean_environment, download_url, new_vendor
+from hlk_packages import hlk_package
+from hlkx_writer import Form, packed
+from service import HWDASH, X64, ApiClient, Served, clean_environment, download_url, new_vendor
 
-SHA_256 = Form()
 SERVER = "WINDOWS_v100_SERVER_X64_FE_FULL"
-
-
-def hlk_package(vendor: Vendor | None, *, form: Form = SHA_256, with_drivers: bool = True) -> bytes:
-    """A package with the sample driver in it; without a vendor, unsigned."""
-    drivers = {f"drivers/hwdash_sample/{file.name}": file.read_bytes() for file in SAMPLE.iterdir()}
-    parts = hlkx_parts(more=drivers if with_drivers else {})
-    return packed(sign(parts, Signatory(vendor.key, vendor.chain[0], vendor.chain[-1]), form) if vendor else parts)
 
 
 @pytest.fixture(scope="module")

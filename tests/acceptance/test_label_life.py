@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_hlk_packages import hlk_package
-from test_main_path import Submitter
 
+from hlk_packages import hlk_package
 from sandbox_service import Sandbox, sandbox
 from service import API, X64, ApiClient, download_url, hwdash, signed_cabinet, until
+from submitter import Submitter
 
 PNP = r"ROOT\HWDASH_SAMPLE"
 APPROVAL = {"microsoftContact": "a@example.com", "validationsPerformed": "HLK", "affectedOems": ["Contoso"]}

@@ -4,10 +4,9 @@ import json
 from typing import Any
 
 import pytest
-from test_derived_submissions import derived, fetched, update_package
-from test_hlk_packages import hlk_package
 
 from callers import database_of, new_client
+from hlk_packages import derived, fetched, hlk_package, update_package
 from hlkx_writer import PACKAGE_INFO
 from hwdash.clock import system_clock
 from hwdash.storage.accounts import create_account

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from cryptography import x509
-from test_hlk_packages import hlk_package
 
+from hlk_packages import hlk_package
 from service import ApiClient, Served, download_url, signed_cabinet
 
 CODE_SIGNING = "1.3.6.1.5.5.7.3.3"

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_main_path import Ran, Submitter
 
 from callers import new_client
 from sandbox_service import Sandbox, sandbox
 from service import API, X64, ApiClient, hwdash, signed_cabinet, until
+from submitter import Ran, Submitter
 
 NI = "WINDOWS_v100_X64_NI_FULL"
 PNP = r"root\hwdash_sample"

@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
-from test_main_path import Submitter
 
 from service import API, X64, ApiClient, Served
+from submitter import Submitter
 
 SERVER = "WINDOWS_v100_SERVER_X64_GE_FULL"
 

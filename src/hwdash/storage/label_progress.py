@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from hwdash.storage.label_tables import label_chids, label_hardware_ids, shipping_labels
 from hwdash.storage.tables import accounts, products, submissions
-from hwdash.vocabulary import DistributionState, WorkflowState
+from hwdash.vocabulary import LIVE_STATES, DistributionState, WorkflowState
 
 AT_ONCE = datetime(1970, 1, 1, tzinfo=UTC)
 """A wake_at that has come by every clock."""
@@ -26,7 +26,6 @@ _ANY_LABEL = (
     .join(products, products.c.id == shipping_labels.c.product_id)
     .join(accounts, accounts.c.id == shipping_labels.c.account_id)
 )
-_LIVE = (DistributionState.ADDED, DistributionState.PENDING_REMOVE)
 
 
 def claim_label_step(connection: sa.Connection, label_id: int, step: str) -> sa.Row[Any] | None:
@@ -125,7 +124,7 @@ def go_live(connection: sa.Connection, label: sa.Row[Any], now: datetime) -> dic
     _move_hardware_ids(connection, label.id, DistributionState.PENDING_REMOVE, DistributionState.NOT_SET)
     _move_chids(connection, label.id, DistributionState.PENDING_ADD, DistributionState.ADDED)
     _drop_chids(connection, label.id, DistributionState.PENDING_REMOVE)
-    is_live = _has_hardware_ids(connection, label.id, *_LIVE)
+    is_live = _has_hardware_ids(connection, label.id, *LIVE_STATES)
     return {
         "live_targeting": label.targeting if is_live else None,
         "published_at": label.published_at or now,
@@ -143,7 +142,7 @@ def take_back(connection: sa.Connection, label: sa.Row[Any]) -> dict[str, Any]:
 
 def expire(connection: sa.Connection, label: sa.Row[Any]) -> dict[str, Any]:
     """End the entire label: nothing of it is offered any more. Returns the columns that change."""
-    states = (DistributionState.PENDING_ADD, *_LIVE)
+    states = (DistributionState.PENDING_ADD, *LIVE_STATES)
     _move_hardware_ids(connection, label.id, states, DistributionState.NOT_SET)
     _drop_chids(connection, label.id, *states)
     return {"live_targeting": None}
