@@ -46,6 +46,7 @@ class Server:
     port: int = 0
     now: datetime = NOON
     committed: set[str] = field(default_factory=set)
+    barred: set[str] = field(default_factory=set)
     asked: list[str] = field(default_factory=list)
     on_ask: Callable[[], None] = lambda: None
 
@@ -58,11 +59,18 @@ class Server:
         self.on_ask()
         return key not in self.committed
 
+    async def is_barred(self, key: str) -> bool:
+        return key in self.barred
+
+    def endpoint(self) -> BlobEndpoint:
+        asked = {"may_write": self.may_write, "is_barred": self.is_barred}
+        return BlobEndpoint(self.store, self.signer, **asked, clock=lambda: self.now)
+
     def start(self) -> None:
         listener = socket.create_server(("127.0.0.1", 0))
         self.port = listener.getsockname()[1]
         self.signer = SasSigner(secrets.token_bytes(32), f"http://127.0.0.1:{self.port}", lambda: self.now)
-        app = BlobEndpoint(self.store, self.signer, may_write=self.may_write, clock=lambda: self.now)
+        app = self.endpoint()
         config = uvicorn.Config(app, loop="uvloop", http="httptools", access_log=False, log_level="warning")
         self.server = uvicorn.Server(config)
         self.thread = threading.Thread(target=lambda: uvloop.run(self.server.serve([listener])))
@@ -594,12 +602,21 @@ def test_other_methods_are_refused(server, http, method):
     assert answer.headers["Allow"] == "GET, HEAD, PUT"
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_what_is_barred_is_not_handed_out(server, http, method):
+    put(http, server)
+    server.barred.add(server.key)
+    answer = http.request(method, server.url())
+    assert answer.status_code == 403
+    assert answer.headers["x-ms-error-code"] == "AuthorizationFailure"
+
+
 @pytest.mark.parametrize(
     ("root_path", "prefix"), [("", "/blobs"), ("/blobs", "/blobs"), ("/blobs", ""), ("/api", "/api/blobs")]
 )
 def test_the_endpoint_may_be_mounted_in_any_way(server, http, root_path, prefix):
     put(http, server)
-    endpoint = BlobEndpoint(server.store, server.signer, may_write=server.may_write, clock=lambda: server.now)
+    endpoint = server.endpoint()
     sent = []
 
     async def receive():

@@ -24,6 +24,10 @@ from hwdash.vocabulary import (
 )
 
 READ_ONLY_PRODUCT = "Not allowed to create the shipping labels on a read only product."
+RECALLED = (
+    "The operator recalled the driver: nothing of it can be distributed any more. Submit a corrected one, and make "
+    "labels of that."
+)
 NEWEST_BUILD = max(system.build for system in OPERATING_SYSTEMS if system.build and system.documented)
 
 
@@ -43,6 +47,7 @@ class Driver:
     is_test_sign: bool
     enforces_chids: bool
     is_deprecated: bool
+    is_recalled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +153,8 @@ def _path(target: str) -> str:
 def _check_driver(driver: Driver, label: Label) -> None:
     if driver.origin_type == READ_ONLY:
         raise DomainError(Code.READ_ONLY_PRODUCT, READ_ONLY_PRODUCT)
+    if driver.is_recalled:
+        raise not_now(RECALLED)
     if driver.is_deprecated:
         raise not_now(
             "The driver was shared anew, or not any more: this submission gets no new labels. Make them for the "

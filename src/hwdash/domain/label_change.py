@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from hwdash.domain.errors import Code, DomainError
 from hwdash.domain.label import (
+    RECALLED,
     RULES_OF_CHANGES,
     RULES_OF_EXPIRY,
     Driver,
@@ -112,6 +113,8 @@ def changed_label(
     given = LabelChange(releases=change.releases, builds=change.builds).reach(Reach())
     check_capabilities(owner, given)
     adds = TargetingAction.ADD in change.row_actions or TargetingAction.ADD in change.chid_actions
+    if driver.is_recalled:
+        raise not_now(RECALLED)
     if driver.is_deprecated and (adds or reach != before):
         raise not_now("The driver was shared anew, or not any more: labels of this submission can only remove.")
     found = [*findings, *((each, CANNOT_CHANGE) for each in others)]

@@ -40,6 +40,11 @@ GIVEN_UP = (
     "label; the operator finds the reason in the service's log."
 )
 
+RECALLED = Failed(
+    ["ERROR label.recalled: the operator recalled this driver; the messages of the submission say why."],
+    is_whole_label=True,
+)
+
 WINDOWS_UPDATE = Course("label", tuple(str(step) for step in WINDOWS_UPDATE_STEPS[1:]))
 """The course of a label that goes to machines. ``created`` is over before a label exists."""
 
@@ -85,7 +90,8 @@ class LabelWorkflow:
             if row is None:
                 # Either it is past this step, or its run has ended.
                 return Outcome.NEXT if is_label_unfinished(connection, object_id) else Outcome.STOP
-            result = STEPS[step](connection, row, now)
+            # A label that was being made while the driver was recalled.
+            result = STEPS[step](connection, row, now) if row.recalled_at is None else RECALLED
             ended = self._end(connection, row, result, now)
         log.info("label %d: %s: %s", object_id, step, type(result).__name__.lower())
         return ended

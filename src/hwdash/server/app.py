@@ -48,6 +48,7 @@ from hwdash.signing.process import SignerProcess
 from hwdash.storage.blobs import BlobStore
 from hwdash.storage.database import Database
 from hwdash.storage.kind import claim_database
+from hwdash.storage.recalls import is_recalled_blob
 from hwdash.storage.submissions import is_open_for_upload
 
 log = logging.getLogger(__name__)
@@ -185,7 +186,17 @@ def _application(
     async def may_write(key: str) -> bool:
         return await service.database.read(is_open_for_upload, key)
 
-    blobs = BlobEndpoint(service.blobs, service.sas, may_write=may_write, clock=service.clock, uploads=service.uploads)
+    async def is_barred(key: str) -> bool:
+        return await service.database.read_point(is_recalled_blob, key)
+
+    blobs = BlobEndpoint(
+        service.blobs,
+        service.sas,
+        may_write=may_write,
+        is_barred=is_barred,
+        clock=service.clock,
+        uploads=service.uploads,
+    )
     frame: ASGIApp = Frame(service, ROUTES, others, before_writes=workflows.wait)
     if entra is not None:
         frame = KeysBeforeRequests(frame, entra)

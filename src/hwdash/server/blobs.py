@@ -56,7 +56,8 @@ class BlobEndpoint:
     """The ASGI application for ``/blobs/{key}/{name}``, mounted at ``/blobs`` or given the whole path.
 
     ``may_write(key)`` says whether uploads are still allowed: it is asked before a body is read, and again before a
-    version is published. False answers 403, for the package was committed.
+    version is published. False answers 403, for the package was committed. ``is_barred(key)`` says of a blob that it is
+    not handed out any more, which answers 403 too.
     """
 
     def __init__(
@@ -65,12 +66,14 @@ class BlobEndpoint:
         sas: SasSigner,
         *,
         may_write: Callable[[str], Awaitable[bool]],
+        is_barred: Callable[[str], Awaitable[bool]],
         clock: Clock,
         uploads: Uploads | None = None,
     ) -> None:
         self._store = store
         self._sas = sas
         self._may_write = may_write
+        self._is_barred = is_barred
         self._clock = clock
         self._uploads = uploads or Uploads()
         self._writable: dict[str, float] = {}  # key: until when blocks are taken without asking
@@ -207,6 +210,8 @@ class BlobEndpoint:
     # Downloads
 
     async def _get_blob(self, request: BlobRequest, common: dict[str, str], receive: Receive, send: Send) -> None:
+        if await self._is_barred(request.grant.key):
+            raise BlobError("AuthorizationFailure", "The operator recalled this driver: it is not handed out any more.")
         blob = await self._uploads.thread(self._store.stat, request.grant.key)
         unmodified = is_unmodified(request.conditions(), blob)
         if blob is None:

@@ -31,9 +31,9 @@ _ANY_LABEL = (
 def claim_label_step(connection: sa.Connection, label_id: int, step: str) -> sa.Row[Any] | None:
     """Take the running of a step for this transaction: who comes at the same time waits, and finds it done.
 
-    Returns the row of the label with ``submission_state``, ``is_extension_inf``, ``is_deprecated``, ``attributes``,
-    ``test_harness`` and ``policy`` of its submission, product and account; None when the label does not stand at this
-    step.
+    Returns the row of the label with ``submission_state``, ``is_extension_inf``, ``is_deprecated``, ``recalled_at``,
+    ``attributes``, ``test_harness`` and ``policy`` of its submission, product and account; None when the label does not
+    stand at this step.
     Whatever would have woken it is known to the row that is returned, so its wake_at is taken away.
     """
     claimed = connection.execute(
@@ -53,6 +53,7 @@ def claim_label_step(connection: sa.Connection, label_id: int, step: str) -> sa.
             submissions.c.state.label("submission_state"),
             submissions.c.is_extension_inf,
             submissions.c.is_deprecated,
+            submissions.c.recalled_at,
             products.c.attributes,
             products.c.test_harness,
             accounts.c.policy,

@@ -249,6 +249,8 @@ submissions = sa.Table(
     sa.Column("enforces_chids", sa.Boolean, nullable=False, server_default=sa.false()),
     # The author changed or revoked what was shared: labels of it can only expire.
     sa.Column("is_deprecated", sa.Boolean, nullable=False, server_default=sa.false()),
+    # The operator took it back: nothing of it is handed out or offered any more (storage/recall_tables.py).
+    sa.Column("recalled_at", UtcDateTime),
 )
 sa.Index(
     "uq_submissions_one_initial",

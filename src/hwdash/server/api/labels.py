@@ -264,6 +264,7 @@ def _driver(connection: sa.Connection, submission: sa.Row[Any], product: sa.Row[
         is_test_sign=bool(product.attributes.get("isTestSign")),
         enforces_chids=submission.enforces_chids,
         is_deprecated=submission.is_deprecated,
+        is_recalled=submission.recalled_at is not None,
     )
 
 

@@ -36,6 +36,10 @@ from hwdash.wire.submission import Submission, SubmissionCreate, SubmissionUpdat
 from hwdash.wire.update import changed_properties, read_update
 
 READ, UPLOAD = "rl", "rwl"
+RECALLED = (
+    "The operator recalled this driver: its signed package is no longer handed out, and must not be installed any "
+    "more. The messages of workflowStatus say why."
+)
 
 
 def create_submission(
@@ -216,7 +220,7 @@ def _downloads(service: Service, row: sa.Row[Any], test_harness: str, files: Seq
         url = service.sas.url(row.package_blob, name, permissions=rights)
         items.append({"type": DownloadType.INITIAL_PACKAGE, "url": url})
     for file in files:
-        if file.type == ERROR_REPORT:
+        if file.type == ERROR_REPORT or (file.type == DownloadType.SIGNED_PACKAGE and row.recalled_at is not None):
             continue
         if file.type == DownloadType.CERTIFICATION_REPORT:
             url = f"{service.public_url}{REPORT_PATH}/{row.account_id}/{row.product_id}/{row.id}"
@@ -224,4 +228,5 @@ def _downloads(service: Service, row: sa.Row[Any], test_harness: str, files: Seq
             url = service.sas.url(file.blob, file.name, permissions=READ, download_name=file.name)
         items.append({"type": file.type, "url": url})
     has_shell = any(each["type"] == DownloadType.DERIVED_PACKAGE for each in items)
-    return {"items": items, "messages": [UNPROVEN_SHELL] if has_shell else []}
+    messages = [*([RECALLED] if row.recalled_at is not None else ()), *([UNPROVEN_SHELL] if has_shell else ())]
+    return {"items": items, "messages": messages}

@@ -1,0 +1,162 @@
+"""``hwdash admin recall``: take a released driver back."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+import sqlalchemy as sa
+
+from hwdash.cli.admin_options import BY, transaction, who_decides
+from hwdash.cli.output import Exit, json_option, print_json, print_table, refuse, say
+from hwdash.cli.service_options import data_option, existing_service, told_plainly
+from hwdash.clock import system_clock
+from hwdash.pipeline.recall import DeniedName, NothingToRecall, Recalled, recall_driver
+from hwdash.pipeline.review import Decision, ReasonRefused
+from hwdash.storage.blobs import BlobStore
+from hwdash.storage.database import Database
+from hwdash.storage.recalls import all_recalls, files_of, find_recall
+
+
+class _RecallGroup(click.Group):
+    """``recall ID`` is short for ``recall submission ID``."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """A number stands for the submission."""
+        return super().resolve_command(ctx, ["submission", *args] if args[0].isdecimal() else args)
+
+
+@click.group(cls=_RecallGroup)
+def recall() -> None:
+    """Take released drivers back."""
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except NothingToRecall as error:
+        refuse(f"{error}.")
+    except ReasonRefused as error:
+        refuse(f"{error}.", Exit.USAGE)
+
+
+def _denied_name(text: str) -> DeniedName:
+    name, sign, version = text.partition("=")
+    parts = version.split(".") if sign else ["65535"] * 4
+    if (
+        not name.strip()
+        or not name.isprintable()
+        or len(name) > 255
+        or not set(name).isdisjoint('\\/:*?"<>|')
+        or len(parts) != 4
+        or not all(part.isascii() and part.isdigit() and int(part) < 1 << 16 for part in parts)
+    ):
+        raise click.BadParameter(
+            f"{text!r} is no file name like widget.sys, nor one with a version like widget.sys=1.2.3.4",
+            param_hint="--deny-name",
+        )
+    return DeniedName(name, ".".join(str(int(part)) for part in parts))
+
+
+@recall.command("submission")
+@click.argument("submission_id", type=int)
+@click.option("--reason", required=True, help="Why; everybody who has the driver reads it.")
+@click.option(
+    "--deny-name",
+    "deny_names",
+    metavar="FILE[=VERSION]",
+    multiple=True,
+    help="A file that policies are to deny by its original name too, up to this version; repeat.",
+)
+@BY
+@json_option
+@data_option
+def recall_submission(
+    submission_id: int, reason: str, deny_names: tuple[str, ...], by: str | None, as_json: bool, data: Path | None
+) -> None:
+    """Take SUBMISSION_ID back: its labels end, and its signed package is no longer handed out."""
+    settings = existing_service(data)
+    names = [_denied_name(each) for each in deny_names]
+    decision = Decision(by=who_decides(by), reason=reason.strip(), when=system_clock())
+    with _told(), told_plainly(), closing(Database(settings.database)) as database:
+        database.create()
+        blobs = BlobStore(settings.data / "blobs")
+        done = recall_driver(database, blobs, submission_id, decision, names)
+    _tell(done, as_json)
+
+
+@recall.command("list")
+@json_option
+@data_option
+def list_recalls(as_json: bool, data: Path | None) -> None:
+    """List what was recalled, oldest first."""
+    with transaction(data) as connection:
+        found = [_document(each) for each in all_recalls(connection)]
+    if as_json:
+        print_json({"recalls": found})
+    else:
+        print_table(["submissionId", "account", "productName", "recalledAt", "recalledBy", "reason"], found)
+
+
+@recall.command("show")
+@click.argument("submission_id", type=int)
+@json_option
+@data_option
+def show(submission_id: int, as_json: bool, data: Path | None) -> None:
+    """Show the recall of SUBMISSION_ID: who, when and why, the labels that ended, and the digests of its files."""
+    with transaction(data) as connection:
+        row = find_recall(connection, submission_id)
+        if row is None:
+            refuse(f"Submission {submission_id} was not recalled. hwdash admin recall list shows what was.")
+        shown = _document(row)
+        files = [asdict(each) for each in files_of(connection, submission_id)]
+    if as_json:
+        print_json(shown | {"files": [{_CAMEL.get(name, name): text for name, text in each.items()} for each in files]})
+        return
+    for name, value in shown.items():
+        click.echo(f"{name}: {value}")
+    print_table(["path", "kind", "authenticode_sha256", "sha256"], files)
+
+
+_CAMEL = {"authenticode_sha1": "authenticodeSha1", "authenticode_sha256": "authenticodeSha256"}
+
+
+def _document(row: sa.Row[Any]) -> dict[str, Any]:
+    return {
+        "submissionId": row.submission_id,
+        "productId": row.product_id,
+        "accountId": row.account_id,
+        "account": row.account_name,
+        "productName": row.product_name,
+        "name": row.name,
+        "recalledAt": row.recalled_at.isoformat(),
+        "recalledBy": row.recalled_by,
+        "reason": row.reason,
+        "labelIds": row.label_ids,
+        "deniedNames": row.denied_names,
+        "problem": row.problem,
+    }
+
+
+def _tell(done: Recalled, as_json: bool) -> None:
+    if done.problem:
+        say(f"Not all digests are known: {done.problem}. Run the command again when that is mended.")
+    if as_json:
+        print_json(
+            {
+                "submissionId": done.submission_id,
+                "already": not done.is_new,
+                "labelIds": list(done.label_ids),
+                "files": done.files,
+                "problem": done.problem,
+            }
+        )
+        return
+    click.echo(f"submission {done.submission_id} is recalled{'' if done.is_new else ' already'}")
+    click.echo(f"labels that ended: {', '.join(map(str, done.label_ids)) or 'none'}")
+    click.echo(f"files whose digests are on the recall list: {done.files}")

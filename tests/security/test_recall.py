@@ -1,0 +1,206 @@
+"""Claim: a recalled driver is not handed out, offered or released again, whoever tries, and machines can refuse it.
+
+The service runs; the recall is made beside it, as an operator makes it. Nothing here waits for time to pass: what is
+asserted holds with the first request after the command has ended.
+"""
+
+import hashlib
+import json
+import re
+import subprocess
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from finished_submission import MANUAL
+from service import (
+    API,
+    HWDASH,
+    X64,
+    ApiClient,
+    Served,
+    download_url,
+    hwdash,
+    make_service,
+    serve,
+    signed_cabinet,
+    until,
+)
+
+REASON = "it lets anybody write to kernel memory"
+PNP = r"root\hwdash_sample"
+AUTOMATIC = MANUAL | {
+    "isAutoInstallDuringOSUpgrade": True,
+    "isAutoInstallOnApplicableSystems": True,
+    "manualAcquisition": False,
+    "additionalInfoForMsApproval": {
+        "microsoftContact": "a@example.com",
+        "validationsPerformed": "HLK",
+        "affectedOems": ["Contoso"],
+        "businessJustification": "a better driver",
+    },
+}
+
+
+@dataclass
+class Recalled:
+    """A driver that was released, copied by an attacker's notes, and recalled."""
+
+    served: Served
+    client: ApiClient
+    before: dict[str, Any]
+    package: bytes
+    label: str
+    told: dict[str, Any]
+
+    @property
+    def path(self) -> str:
+        return f"{API}/products/{self.before['productId']}/submissions/{self.before['id']}"
+
+    @property
+    def audience(self) -> str:
+        found: str = self.client.http.get(f"{API}/audiences").json()["value"][0]["id"]
+        return found
+
+    def label_body(self) -> dict[str, Any]:
+        bundle, inf = _bundle_and_inf(self.client, self.before)
+        target = {"bundleId": bundle, "infId": inf, "operatingSystemCode": X64, "pnpString": PNP}
+        return {
+            "name": "again",
+            "destination": "windowsUpdate",
+            "publishingSpecifications": MANUAL,
+            # The driver is attestation-signed: it goes to test machines.
+            "targeting": {"hardwareIds": [target], "chids": [], "restrictedToAudiences": [self.audience]},
+        }
+
+
+def _bundle_and_inf(client: ApiClient, submission: dict[str, Any]) -> tuple[str, str]:
+    answer = client.http.get(download_url(submission, "driverMetadata"), headers={"Authorization": ""})
+    ((bundle, infs),) = answer.json()["BundleInfoMap"].items()
+    return bundle, next(iter(infs["InfInfoMap"]))
+
+
+@pytest.fixture(scope="module")
+def recalled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recalled]:
+    folder = tmp_path_factory.mktemp("recall")
+    with serve(make_service(folder)) as served:
+        client = served.client()
+        done = client.submit(signed_cabinet(folder, served.made.vendor))
+        assert done["workflowStatus"]["state"] == "completed", done
+        package = client.http.get(download_url(done, "signedPackage"), headers={"Authorization": ""}).content
+        found = Recalled(served, client, done, package, "", {})
+        created = client.http.post(
+            f"{found.path}/shippingLabels", json=found.label_body() | {"publishingSpecifications": AUTOMATIC}
+        )
+        assert created.status_code == 201, created.text
+        found.label = f"{found.path}/shippingLabels/{created.json()['id']}"
+        until(lambda: _status(client, found.label)["currentStep"] == "microsoftApproval", "the label does not wait")
+        words = ("admin", "recall", str(done["id"]), "--reason", REASON, "--by", "Ann", "--json")
+        found.told = json.loads(hwdash(*words, environment=served.made.environment))
+        yield found
+
+
+def _status(client: ApiClient, label: str) -> dict[str, Any]:
+    status: dict[str, Any] = client.http.get(label).json()["workflowStatus"]
+    return status
+
+
+def _shown(recalled: Recalled) -> dict[str, Any]:
+    words = ("admin", "recall", "show", str(recalled.before["id"]), "--json")
+    shown: dict[str, Any] = json.loads(hwdash(*words, environment=recalled.served.made.environment))
+    return shown
+
+
+def test_a_url_that_was_kept_opens_nothing(recalled: Recalled) -> None:
+    kept = download_url(recalled.before, "signedPackage")
+    for method in ("GET", "HEAD"):
+        answer = recalled.client.http.request(method, kept, headers={"Authorization": ""})
+        assert answer.status_code == 403
+    ranged = recalled.client.http.get(kept, headers={"Authorization": "", "Range": "bytes=0-99"})
+    assert ranged.status_code == 403
+    assert "recalled this driver" in ranged.text
+
+
+def test_the_submission_has_no_url_and_says_why(recalled: Recalled) -> None:
+    now = recalled.client.get_submission(recalled.before)
+    types = [each["type"] for each in now["downloads"]["items"]]
+    assert "signedPackage" not in types
+    assert "certificationReport" in types
+    assert "no longer handed out" in " ".join(now["downloads"]["messages"])
+    assert REASON in " ".join(now["workflowStatus"]["messages"])
+
+
+def test_the_label_that_waited_has_failed_with_the_reason(recalled: Recalled) -> None:
+    status = _status(recalled.client, recalled.label)
+    assert status["state"] == "failed"
+    assert status["messages"] == [f"ERROR label.recalled: the operator recalled this driver: {REASON}"]
+    report = recalled.client.http.get(status["errorReport"], headers={"Authorization": ""})
+    assert REASON in report.text
+    assert recalled.told["labelIds"] == [int(recalled.label.rpartition("/")[2])]
+
+
+def test_approval_after_the_recall_brings_nothing_back(recalled: Recalled) -> None:
+    label_id = recalled.label.rpartition("/")[2]
+    command = ["approval", "approve", label_id, "--by", "Mallory"]
+    done = subprocess.run(
+        [*HWDASH, "admin", *command],
+        env=recalled.served.made.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1, done
+    assert _status(recalled.client, recalled.label)["state"] == "failed"
+
+
+def test_no_new_label_and_no_changed_one(recalled: Recalled) -> None:
+    body = recalled.label_body()
+    created = recalled.client.http.post(f"{recalled.path}/shippingLabels", json=body)
+    assert (created.status_code, created.json()["error"]["code"]) == (422, "requestInvalidForCurrentState"), (
+        created.text
+    )
+    assert "recalled the driver" in created.text
+    share = body | {"destination": "anotherPartner", "recipientSpecifications": {"receiverPublisherId": "1"}}
+    del share["publishingSpecifications"]
+    assert "recalled the driver" in recalled.client.http.post(f"{recalled.path}/shippingLabels", json=share).text
+    target = body["targeting"]["hardwareIds"][0] | {"action": "add"}
+    changed = recalled.client.http.patch(recalled.label, json={"targeting": {"hardwareIds": [target]}})
+    assert changed.json()["error"]["code"] == "requestInvalidForCurrentState"
+
+
+def test_a_second_recall_changes_nothing(recalled: Recalled) -> None:
+    words = ("admin", "recall", "submission", str(recalled.before["id"]), "--reason", "another", "--json")
+    again = json.loads(hwdash(*words, environment=recalled.served.made.environment))
+    assert again == recalled.told | {"already": True}
+    shown = _shown(recalled)
+    assert (shown["reason"], shown["recalledBy"]) == (REASON, "Ann")
+
+
+def test_every_pe_file_and_catalog_is_on_the_list_by_digests_that_others_compute(
+    recalled: Recalled, tmp_path: Path
+) -> None:
+    """osslsigncode computes Authenticode's digest of what was handed out, hashlib that of the whole file."""
+    listed = {each["path"]: each for each in _shown(recalled)["files"]}
+    with zipfile.ZipFile(BytesIO(recalled.package)) as archive:
+        contents = {name: archive.read(name) for name in archive.namelist()}
+    wanted = {name for name, content in contents.items() if content[:2] == b"MZ" or name.lower().endswith(".cat")}
+    assert set(listed) == wanted
+    assert {each["kind"] for each in listed.values()} == {"pe", "catalog"}
+    for name, each in listed.items():
+        assert each["sha1"] == hashlib.sha1(contents[name], usedforsecurity=False).hexdigest()
+        assert each["sha256"] == hashlib.sha256(contents[name]).hexdigest()
+        if each["kind"] == "pe":
+            file = tmp_path / Path(name).name
+            file.write_bytes(contents[name])
+            said = subprocess.run(["osslsigncode", "verify", str(file)], capture_output=True, text=True, check=False)
+            computed = re.search(r"Calculated message digest\s*:\s*([0-9A-F]{64})", said.stdout)
+            assert computed, said.stdout
+            assert each["authenticodeSha256"] == computed[1].lower()
+        else:
+            # What the signature covers stands as messageDigest in the catalog's signed attributes.
+            assert bytes.fromhex(each["authenticodeSha256"]) in contents[name]
