@@ -256,4 +256,8 @@ def labelled(stage: Sandbox, package: Path) -> tuple[tuple[int, int], int]:
         wanted = {"name": "n", "destination": "windowsUpdate", "publishingSpecifications": specifications}
         label = client.create_label(*ids, {**wanted, "targeting": targeting})
         client.wait_label(*ids, label.id, until_approval=True, timeout_seconds=60)
+        assert [each.id for each in client.labels(*ids)] == [label.id]
+        shown = client.get_label(*ids, label.id, targeting=True).targeting
+        assert shown is not None
+        assert shown.restricted_to_audiences == [audience]
     return ids, label.id

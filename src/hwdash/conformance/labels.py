@@ -25,6 +25,8 @@ NAME = "hwdash conformance"
 FAR_AWAY = "2090-01-02T03:04:05Z"
 CHID = "3de6a4bc-11f1-4f0d-9e39-a1b2c3d4e5f6"
 TEST_AUDIENCE = "test_registry_key"
+LONGEST_PAUSE_SECONDS = 5.0
+"""Between two looks at a label: so often Microsoft's own client looks, and sees each label in microsoftApproval."""
 
 Answers = dict[str, httpx.Response]
 
@@ -242,7 +244,7 @@ class Labels:
         """Wait for the next look; Mismatch when there is to be none."""
         if time.monotonic() > until:
             raise Mismatch(f"{complaint} in {self._stage.target.timeout_seconds:.0f} s; --timeout gives it more.")
-        if self._stage.pause():
+        if self._stage.pause(LONGEST_PAUSE_SECONDS):
             raise Mismatch("the suite was stopped.")
 
     def _begin(self, name: str) -> LabelRun:

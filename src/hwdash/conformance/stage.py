@@ -358,9 +358,9 @@ class Stage:
         watcher.start()
         self._watchers.append(watcher)
 
-    def pause(self) -> bool:
-        """Wait until it is time for the next look. True when the suite is over."""
-        return self._closing.wait(self.target.poll_seconds)
+    def pause(self, longest: float = 600.0) -> bool:
+        """Wait until it is time for the next look, at most so many seconds. True when the suite is over."""
+        return self._closing.wait(min(self.target.poll_seconds, longest))
 
     # Uploads
 
