@@ -35,6 +35,8 @@ class Settings:
     """clamd's address, unix:/PATH or tcp:HOST:PORT; empty: scan with yara-x."""
     yara_rules: str = ""
     """A folder of *.yar files that are used beside the built-in rules."""
+    bad_hashes: str = ""
+    """A list of known bad drivers, in JSON as loldrivers.io has it: no package with one of them is signed."""
     child_memory_mb: int = 1024
     """Address space of the process that parses a package, in MB."""
     child_seconds: int = 600

@@ -1,6 +1,7 @@
 """Good files to start fuzzing from, small ones: a fuzzer finds its way from there."""
 
 import io
+import json
 import struct
 import zipfile
 from collections.abc import Iterable, Sequence
@@ -395,6 +396,11 @@ def smbios_tables() -> list[bytes]:
 
 
 @cache
+def known_drivers() -> list[bytes]:
+    sample = {"Filename": "a.sys", "MD5": "0" * 32, "SHA1": "-", "Authentihash": {"SHA256": "a" * 64}}
+    return [json.dumps([{"Id": "x", "Tags": ["a.sys"], "KnownVulnerableSamples": [sample]}]).encode()]
+
+
 def der_values() -> list[bytes]:
     """Certificates, a CRL, a catalog, and one value of each type that is read."""
     every = der.sequence(

@@ -48,6 +48,7 @@ from hwdash.drivers.inf.encoding import decode
 from hwdash.drivers.inf.metadata import driver_metadata
 from hwdash.drivers.inf.stamp import stamped
 from hwdash.drivers.inf.verify import verify
+from hwdash.drivers.known_drivers import KnownDrivers
 from hwdash.drivers.package import check_architectures, check_inf_references, check_layout, clashing_names
 from hwdash.drivers.package_contents import Binary, DriverFolder, check_contents
 from hwdash.drivers.pe import PeImage, measure, signed_image_chunks
@@ -355,6 +356,10 @@ def read_der(data: bytes) -> None:
                 waiting.append(element.open())
 
 
+def read_known_drivers(content: bytes) -> None:
+    KnownDrivers.parse(content, source="list.json")
+
+
 TARGETS: dict[str, Target] = {
     "inf": Target(read_inf, seeds.infs, 16 << 10),
     "inf-rules": Target(judge_inf, seeds.infs_to_judge, 16 << 10),
@@ -384,6 +389,7 @@ TARGETS: dict[str, Target] = {
     "root-certificates": Target(read_roots, seeds.root_certificates, 8 << 10),
     "crl": Target(read_crl, seeds.revocation_lists, 8 << 10),
     "smbios": Target(read_smbios, seeds.smbios_tables, 4 << 10),
+    "known-drivers": Target(read_known_drivers, seeds.known_drivers, 4 << 10),
     "der": Target(read_der, seeds.der_values, 8 << 10),
 }
 """Every target by its name."""

@@ -1,4 +1,4 @@
-"""Claim: a recalled driver is not handed out, offered or released again, whoever tries, and machines can refuse it.
+"""A recalled driver is not handed out, offered or released again, whoever tries, and machines can refuse it.
 
 The service runs; the recall is made beside it, as an operator makes it. Nothing here waits for time to pass: what is
 asserted holds with the first request after the command has ended.
@@ -204,3 +204,49 @@ def test_every_pe_file_and_catalog_is_on_the_list_by_digests_that_others_compute
         else:
             # What the signature covers stands as messageDigest in the catalog's signed attributes.
             assert bytes.fromhex(each["authenticodeSha256"]) in contents[name]
+
+
+def _bad_list(folder: Path, sample: dict[str, object]) -> Path:
+    file = folder / "bad.json"
+    entry = {"Id": "entry-1", "Tags": ["hwdash_sample.sys"], "KnownVulnerableSamples": [sample]}
+    file.write_text(json.dumps([entry]))
+    return file
+
+
+def test_a_known_bad_driver_is_not_signed_again_under_a_new_signature(recalled: Recalled, tmp_path: Path) -> None:
+    """The attacker signs the recalled file with a certificate of its own: its digest as a whole is new."""
+    listed = [each for each in _shown(recalled)["files"] if each["kind"] == "pe"]
+    sample = {"Filename": "hwdash_sample.sys", "Authentihash": {"SHA256": listed[0]["authenticodeSha256"].upper()}}
+    file = _bad_list(tmp_path, sample)
+    with (
+        serve(make_service(tmp_path, HWDASH_BAD_HASHES=str(file))) as served,
+        zipfile.ZipFile(BytesIO(recalled.package)) as archive,
+    ):
+        # As it was handed out, with our own signature in it.
+        entries = [(name.replace("/", "\\"), archive.read(name)) for name in archive.namelist()]
+        client = served.client()
+        failed = client.submit(signed_cabinet(tmp_path, served.made.vendor, entries))
+        status = failed["workflowStatus"]
+        assert (status["currentStep"], status["state"]) == ("scanning", "failed"), status
+        (message,) = status["messages"]
+        assert "package.known-bad in hwdash_sample/hwdash_sample.sys:" in message
+        assert "entry entry-1 (hwdash_sample.sys)" in message
+        assert f"Authenticode SHA256 {listed[0]['authenticodeSha256']}" in message
+        # The list is read anew when it changes, and one that breaks meanwhile lets nothing through.
+        file.write_text("[]")
+        passed = client.submit(signed_cabinet(tmp_path, served.made.vendor))
+        assert passed["workflowStatus"]["state"] == "completed", passed
+
+
+def test_a_list_that_cannot_be_used_stops_the_start(tmp_path: Path) -> None:
+    file = _bad_list(tmp_path, {"SHA256": "0"})
+    made = make_service(tmp_path, HWDASH_BAD_HASHES=str(file))
+    for content, said in ((None, "SHA256 is not 64 hex digits"), ("{", "it is not JSON")):
+        if content is not None:
+            file.write_text(content)
+        command = [*HWDASH, "serve", "--port", "0"]
+        done = subprocess.run(command, env=made.environment, capture_output=True, text=True, check=False, timeout=60)
+        assert done.returncode == 1
+        assert f"bad_hashes: {file}" in done.stderr
+        assert said in done.stderr
+        assert "Traceback" not in done.stderr

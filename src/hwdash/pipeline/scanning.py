@@ -1,5 +1,5 @@
 """scanning: is there malware in it? clamd when it is configured, yara-x otherwise; the report says which, and with how
-many signatures.
+many signatures. And is a file of it on the operator's list of known bad drivers?
 """
 
 from collections.abc import Iterable, Iterator
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from hwdash.drivers.errors import DriversError
+from hwdash.pipeline.bad_hashes import bad_files, known_drivers
 from hwdash.pipeline.child import ChildFailed, ChildLimits, run_in_child
 from hwdash.pipeline.scan_engines import ScannerUnavailable, ScanReport, scan_with_clamd
 from hwdash.pipeline.work import Done, StepFailed, Work
@@ -14,11 +15,16 @@ from hwdash.settings import Settings
 
 
 def run(work: Work) -> Done:
-    """Result: the scan report (see scan_engines.ScanReport)."""
+    """Result: the scan report (see scan_engines.ScanReport), and ``badDrivers``: how many entries the list has that was
+    looked through, null without one.
+    """
     prepared = work.results["preparation"]
     folder = work.workspace / prepared["folder"]
-    files = [(file["path"], folder / file["stored"]) for bundle in prepared["bundles"] for file in bundle["files"]]
+    facts = [(file, folder / file["stored"]) for bundle in prepared["bundles"] for file in bundle["files"]]
+    files = [(file["path"], path) for file, path in facts]
     settings = work.resources.settings
+    known = known_drivers(settings)
+    bad = list(bad_files(known, facts)) if known is not None else []
     if settings.clamd:
         try:
             report = scan_with_clamd(settings.clamd, _opened(files))
@@ -37,9 +43,10 @@ def run(work: Work) -> Done:
             remedy="Make the file smaller, or have the operator raise child_memory_mb and child_seconds.",
         )
         report = ScanReport.from_json(answer)
-    if report.detections:
+    if report.detections or bad:
         raise StepFailed(
-            [
+            bad
+            + [
                 f"ERROR package.malware in {each.file}: {report.engine} {report.version} found {each.signature}. "
                 "Remove the file; if it is harmless, have the scanner's vendor correct the signature."
                 for each in report.detections
@@ -47,7 +54,7 @@ def run(work: Work) -> Done:
         )
     if report.scanned_files != len(files):
         raise RuntimeError(f"{report.engine} scanned {report.scanned_files} of {len(files)} files")
-    return Done(report.to_json())
+    return Done(report.to_json() | {"badDrivers": known.entries if known is not None else None})
 
 
 def check_rules(settings: Settings) -> None:

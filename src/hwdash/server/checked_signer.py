@@ -1,7 +1,9 @@
 """The signer's process, and whether this machine can keep what it is asked to sign apart."""
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
+from hwdash.pipeline.bad_hashes import known_drivers
 from hwdash.pipeline.child import check_isolation
 from hwdash.pipeline.scanning import check_rules
 from hwdash.server.keys import keys_folder
@@ -15,7 +17,7 @@ def start_checked_signer(settings: Settings) -> SignerProcess:
     Raises IsolationUnavailable, ScannerUnavailable, KeysError and SignerUnavailable.
     """
     with ThreadPoolExecutor(2) as checks:
-        under_way = [checks.submit(check_isolation)]
+        under_way: list[Future[Any]] = [checks.submit(check_isolation), checks.submit(known_drivers, settings)]
         if not settings.clamd:
             under_way.append(checks.submit(check_rules, settings))
         signer = SignerProcess.start(keys_folder(settings.data))
