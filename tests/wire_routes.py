@@ -66,6 +66,7 @@ TABLE: dict[tuple[str, str], Row] = {
     ("GET", f"{API}{_S}"): Row(ALL, (200, None)),
     ("PATCH", f"{API}{_S}"): Row(SUBMITTERS, (204, None), {"name": "Renamed"}, for_systems=True),
     ("POST", f"{API}{_S}/commit"): Row(SUBMITTERS, (422, "invalidInput"), for_systems=True),
+    ("GET", f"{API}{_S}/provenance"): Row(ALL, NOT_FOUND),
     ("POST", f"{API}{_S}/createpublishermetadata"): Row(SUBMITTERS | OWNERS, NOT_NOW),
     ("GET", f"{API}{_S}/shippingLabels"): Row(ALL, (200, None)),
     ("POST", f"{API}{_S}/shippingLabels"): Row(OWNERS, NOT_NOW, {"name": "L", "destination": "windowsUpdate"}),

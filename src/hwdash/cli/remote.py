@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import click
@@ -20,6 +21,8 @@ from hwdash.vocabulary import (
 )
 from hwdash.wire.label import ShippingLabel
 from hwdash.wire.submission import Submission, WorkflowStatus
+
+PROVENANCE_SUFFIX = ".intoto.json"
 
 
 def client_of(connection: Connection) -> HardwareClient:
@@ -58,6 +61,12 @@ def move(client: HardwareClient, submission: Submission, kind: str, transfer: Ca
             submission = client.get_submission(submission.product_id, submission.id)
         else:
             return
+
+
+def fetch_provenance(client: HardwareClient, product_id: int, submission_id: int, package: Path) -> Path | None:
+    """Put the statement of provenance beside a signed package that was downloaded; None when the service has none."""
+    target = package.with_name(f"{package.name}{PROVENANCE_SUFFIX}")
+    return target if client.download_provenance(product_id, submission_id, target) else None
 
 
 class _Steps:

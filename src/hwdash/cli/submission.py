@@ -8,7 +8,7 @@ import httpx
 
 from hwdash.cli.connection import profile_option
 from hwdash.cli.output import json_option, print_json, print_table, progress_bar, refuse, say
-from hwdash.cli.remote import connected, print_object, show_steps
+from hwdash.cli.remote import connected, fetch_provenance, print_object, show_steps
 from hwdash.sdk.client import HardwareClient
 from hwdash.sdk.errors import SdkError, SubmissionFailed, TransportError
 from hwdash.vocabulary import DownloadType
@@ -156,17 +156,22 @@ def wait(
 def download(
     product_id: int, submission_id: int, kind: str, output: Path | None, as_json: bool, profile: str | None
 ) -> None:
-    """Download a file of SUBMISSION_ID."""
+    """Download a file of SUBMISSION_ID; a signed package with its statement of provenance beside it."""
     with connected(profile) as client:
         url = _url(client, product_id, submission_id, kind)
         target = (output or Path(_file_name(url, kind, submission_id))).absolute()
         target.parent.mkdir(parents=True, exist_ok=True)
         with progress_bar("download") as progress:
             client.download(url, target, progress)
+        provenance = None
+        if kind == DownloadType.SIGNED_PACKAGE:
+            provenance = fetch_provenance(client, product_id, submission_id, target)
     if as_json:
-        print_json({"type": kind, "file": str(target)})
+        print_json({"type": kind, "file": str(target), "provenance": str(provenance) if provenance else None})
     else:
         click.echo(target)
+        if provenance:
+            say(f"provenance: {provenance}")
 
 
 @submission.command()

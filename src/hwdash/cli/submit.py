@@ -12,7 +12,7 @@ import click
 
 from hwdash.cli.connection import Connection, load_connection, profile_option
 from hwdash.cli.output import Exit, Refused, print_json, refuse, say
-from hwdash.cli.remote import client_of, move, show_steps
+from hwdash.cli.remote import client_of, fetch_provenance, move, show_steps
 from hwdash.sdk.client import HardwareClient
 from hwdash.sdk.errors import ApiError, AuthenticationError, SdkError, SubmissionFailed, TransportError
 from hwdash.wire.submission import Submission
@@ -91,14 +91,17 @@ def submit(
             )
             target.parent.mkdir(parents=True, exist_ok=True)
             move(client, submission, "signedPackage", lambda url, show: client.download(url, target, show))
+            provenance = fetch_provenance(client, submission.product_id, submission.id, target)
     except (SdkError, OSError) as error:
         if as_json:
             print_json(_document(state, *_outcome(error)))
         raise _refusal(error, target) from error
     status = submission.workflow_status
     say(f"signed: {target}")
+    if provenance:
+        say(f"provenance: {provenance}")
     if as_json:
-        print_json(_document(state, "completed", status.messages if status else [], target))
+        print_json(_document(state, "completed", status.messages if status else [], target, provenance))
 
 
 def _check_usage(product_id: int | None, signatures: tuple[str, ...], *, test_sign: bool, flight_sign: bool) -> None:
@@ -169,12 +172,15 @@ def _run(
     return client.wait(product_id, submission_id, poll_seconds=poll, timeout_seconds=timeout, progress=show_steps())
 
 
-def _document(state: "State", outcome: str, messages: list[str], signed: Path | None = None) -> dict[str, Any]:
+def _document(
+    state: "State", outcome: str, messages: list[str], signed: Path | None = None, provenance: Path | None = None
+) -> dict[str, Any]:
     return {
         "productId": state.product_id,
         "submissionId": state.submission_id,
         "state": outcome,
         "signedPackage": str(signed) if signed else None,
+        "provenance": str(provenance) if provenance else None,
         "messages": messages,
     }
 

@@ -278,3 +278,21 @@ def timestamp_token(info: bytes, *, certificates: Sequence[bytes], attributes: b
         signature=signature,
         version=3,
     )
+
+
+def rewritten_token(token: bytes, *, source: str) -> bytes:
+    """The token as ``timestamp_token`` writes it, of the same parts: one of ours stays as it is, to the last byte.
+
+    For a token that was checked: then nothing of it can have been changed where no signature covers it. ParseError.
+    """
+    parsed = parse_signed_data(token, source=source)
+    others = dict(parsed.certificates)
+    signer = others.pop(parsed.signer.issuer_and_serial, None)
+    if signer is None:
+        raise ParseError("the signer's certificate is not in it", source=source, field="certificates")
+    return timestamp_token(
+        parsed.content.content,
+        certificates=[each.encoded for each in (signer, *others.values())],
+        attributes=der.set_of(*(each.encoded for each in parsed.signer.attributes)),
+        signature=parsed.signer.signature,
+    )

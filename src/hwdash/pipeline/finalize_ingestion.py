@@ -1,10 +1,11 @@
 """finalizeIngestion: the signed package, the certification report and the driver metadata become downloads; of an
-initial HLK or HCK package also the shell for driver updates.
+initial HLK or HCK package also the shell for driver updates. The statement of provenance is kept with them.
 
 The downloads appear in the same transaction as ``completed``. Everything written is a function of the stored results,
 so that a repeated run writes the same bytes under the same names.
 """
 
+import hashlib
 import zipfile
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -14,6 +15,7 @@ from typing import Any
 from hwdash.drivers.pe import PeLayout, signed_image_chunks
 from hwdash.pipeline.driver_metadata import put_driver_metadata
 from hwdash.pipeline.extension_ids import extension_id_findings
+from hwdash.pipeline.provenance import provenance_download
 from hwdash.pipeline.report import certification_report, has_shell
 from hwdash.pipeline.shell import SHELL
 from hwdash.pipeline.work import Done, Work, refuse_errors, result_blob_key
@@ -28,13 +30,13 @@ def run(work: Work) -> Done:
     refuse_errors(extension_id_findings(work.results, work.foreign_extension_ids))
     blobs, when = work.resources.blobs, _made_at(work)
     package = work.fresh_folder("final") / "signed.zip"
-    write_signed_package(work, package)
+    files = write_signed_package(work, package)
     names = {
         DownloadType.SIGNED_PACKAGE: f"Signed_{work.object_id}.zip",
         DownloadType.CERTIFICATION_REPORT: f"CertificationReport_{work.object_id}.html",
     }
     size = package.stat().st_size
-    blobs.adopt_file(
+    signed = blobs.adopt_file(
         _key(work, "signedPackage"), package, name=names[DownloadType.SIGNED_PACKAGE], content_type="application/zip"
     )
     blobs.put_file(
@@ -47,9 +49,11 @@ def run(work: Work) -> Done:
     if has_shell(work):
         names[DownloadType.DERIVED_PACKAGE] = f"Shell_{work.object_id}{Path(work.package_name).suffix}"
         _publish_shell(work, names[DownloadType.DERIVED_PACKAGE], when)
+    assert signed.sha256 is not None  # noqa: S101 - of a result of ours it is known
+    provenance = provenance_download(work, signed.sha256.hex(), files)
     return Done(
         {"signedPackageBytes": size},
-        files=[*((kind, _key(work, kind), name) for kind, name in names.items()), metadata],
+        files=[*((kind, _key(work, kind), name) for kind, name in names.items()), metadata, provenance],
     )
 
 
@@ -69,8 +73,12 @@ def _key(work: Work, kind: str) -> str:
     return result_blob_key(work.object_id, kind)
 
 
-def write_signed_package(work: Work, target: Path) -> None:
-    """Write the zip: the tree of the upload, its PE files signed, its catalogs replaced (contract/api.md section 5)."""
+def write_signed_package(work: Work, target: Path) -> dict[str, str]:
+    """Write the zip: the tree of the upload, its PE files signed, its catalogs replaced (contract/api.md section 5).
+
+    Returns the SHA-256 of each file in it (hex), by path.
+    """
+    digests: dict[str, str] = {}
     when = _made_at(work)
     prepared, signed = work.results["preparation"], work.results["signing"]
     signatures = {file["path"]: work.workspace / signed["folder"] / file["stored"] for file in signed["files"]}
@@ -85,19 +93,26 @@ def write_signed_package(work: Work, target: Path) -> None:
                     chunks = _signed_file(source / file["stored"], file["layout"], signatures[file["path"]])
                 else:
                     chunks = _chunks(source / file["stored"])
-                add_entry(archive, file["path"], when, file["size"], chunks)
+                digests[file["path"]] = add_entry(archive, file["path"], when, file["size"], chunks)
         for path, stored in catalogs.items():
-            add_entry(archive, path, when, stored.stat().st_size, _chunks(stored))
+            digests[path] = add_entry(archive, path, when, stored.stat().st_size, _chunks(stored))
+    return digests
 
 
-def add_entry(archive: zipfile.ZipFile, path: str, when: datetime, size: int, chunks: Iterable[bytes]) -> None:
-    """Add a file of ``size`` bytes, a signature not counted, as it is: mode 644 and the wall clock of ``when``."""
+def add_entry(archive: zipfile.ZipFile, path: str, when: datetime, size: int, chunks: Iterable[bytes]) -> str:
+    """Add a file of ``size`` bytes, a signature not counted, as it is: mode 644 and the wall clock of ``when``.
+
+    Returns its SHA-256 in hex.
+    """
+    digest = hashlib.sha256()
     entry = zipfile.ZipInfo(path, when.timetuple()[:6])
     entry.external_attr = 0o644 << 16
     # A signature adds kilobytes; past 2 GiB the entry needs the long form from the start.
     with archive.open(entry, "w", force_zip64=size > (2 << 30) - (64 << 20)) as member:
         for chunk in chunks:
+            digest.update(chunk)
             member.write(chunk)
+    return digest.hexdigest()
 
 
 def _chunks(path: Path) -> Iterator[bytes]:

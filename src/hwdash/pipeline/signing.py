@@ -5,8 +5,8 @@ carries a timestamp of the time when the step was first begun, a preproduction s
 the same bytes again.
 """
 
+import base64
 import hashlib
-import json
 import os
 from contextlib import suppress
 from datetime import datetime
@@ -17,27 +17,21 @@ from hwdash.drivers.catalog import CATALOG_CONTENT_TYPE
 from hwdash.pipeline.work import Done, StepFailed, Work
 from hwdash.signing.authority import PREPRODUCTION
 from hwdash.signing.errors import SigningRefused
+from hwdash.signing.provenance import result_digest
 from hwdash.signing.signer import SigningRecord, SigningRequest
+from hwdash.vocabulary import SubmissionStep
 
 
 def run(work: Work) -> Done:
-    """Result: {"folder", "identity", "certificate" (SHA-256 of the leaf), "when", "catalogs": [...], "files": [...]}.
+    """Result: {"folder", "identity", "certificate" (SHA-256 of the leaf), "leaf" (the certificate: DER in base64),
+    "when", "catalogs": [...], "files": [...]}.
 
     Each of the two lists holds {"path", "stored", "signature" (SHA-256 of what was written)}.
     """
     folder = work.fresh_folder("signed")
     identity, when = _identity(work), _first_begun(work, folder)
-    record = SigningRecord(
-        submission_id=work.object_id,
-        product_id=work.product_id,
-        account_id=work.account_id,
-        package_sha256=work.results["packageInfoValidation"]["packageDigest"],
-        finished_steps={
-            step: hashlib.sha256(json.dumps(result, sort_keys=True).encode()).hexdigest()
-            for step, result in work.results.items()
-        },
-    )
-    leaf = ""
+    record = record_of(work)
+    leaf = b""
 
     def sign(content_type: str, content: bytes) -> bytes:
         nonlocal leaf
@@ -54,7 +48,7 @@ def run(work: Work) -> Done:
             signed = work.resources.signer.sign(request)
         except SigningRefused as refusal:
             raise StepFailed([f"ERROR signing.refused: {refusal}"]) from refusal
-        leaf = hashlib.sha256(signed.chain[0]).hexdigest()
+        leaf = signed.chain[0]
         return signed_data(
             content_type,
             content,
@@ -91,11 +85,24 @@ def run(work: Work) -> Done:
         {
             "folder": folder.name,
             "identity": identity,
-            "certificate": leaf,
+            "certificate": hashlib.sha256(leaf).hexdigest(),
+            "leaf": base64.b64encode(leaf).decode(),
             "when": when.isoformat(),
             "catalogs": catalogs,
             "files": files,
         }
+    )
+
+
+def record_of(work: Work) -> SigningRecord:
+    """Why the package may be signed: the steps before this one, by the digests of their results."""
+    before = [step for step in work.results if step != SubmissionStep.SIGNING]
+    return SigningRecord(
+        submission_id=work.object_id,
+        product_id=work.product_id,
+        account_id=work.account_id,
+        package_sha256=work.results["packageInfoValidation"]["packageDigest"],
+        finished_steps={step: result_digest(work.results[step]) for step in before},
     )
 
 

@@ -157,6 +157,19 @@ class HardwareClient:
         """Download to a file, which appears only when it is complete."""
         transfer.download(self._http, url, target, progress, self._sleep)
 
+    def download_provenance(self, product_id: int, submission_id: int, target: Path) -> bool:
+        """Download the statement of provenance beside a signed package (docs/reference/provenance.md); False when there
+        is none, as at Microsoft's service.
+        """
+        url = self._absolute(requests.provenance_path(product_id, submission_id))
+        try:
+            transfer.download(self._http, url, target, sleep=self._sleep, authorization=self._authorization)
+        except ApiError as refusal:
+            if refusal.status != 404:
+                raise
+            return False
+        return True
+
     def wait(
         self,
         product_id: int,

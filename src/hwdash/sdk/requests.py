@@ -215,6 +215,11 @@ def list_preprod_assets(package_id: str) -> Call[list[PreprodAsset]]:
     return Call("GET", f"{BASE}/preprod/packages/{_segment(package_id)}/assets", read)
 
 
+def provenance_path(product_id: int, submission_id: int) -> str:
+    """The path of the statement beside a signed package."""
+    return f"{BASE}/products/{product_id}/submissions/{submission_id}/provenance"
+
+
 def preprod_download_path(package_id: str, asset_id: str) -> str:
     """The path of an asset's bytes."""
     return f"{BASE}/preprod/packages/{_segment(package_id)}/assets/{_segment(asset_id)}/download"

@@ -4,6 +4,7 @@
       hwdash Issuing CA, 10 years, may not issue further CAs
         one certificate for each signing identity, 3 years
         hwdash timestamp authority, 3 years
+        hwdash provenance, 3 years
     hwdash Preproduction Root CA, 20 years, may not issue further CAs
       hwdash preproduction signing, 3 years
     hwdash TLS CA, 10 years, held to the hosts it was made for
@@ -25,13 +26,16 @@ The signing identities (contract/dashboard.md 72) have keys of their own, so tha
 
 The root of the preproduction identity signs its certificate itself: there is nothing else below it.
 
-The timestamp authority (RFC 3161) has the usage timeStamping alone, marked critical; it signs no files.
+The timestamp authority (RFC 3161) has the usage timeStamping alone, marked critical; it signs no files. The provenance
+key signs the statements beside signed packages (signing/provenance.py): it has a usage of our own alone, marked
+critical, so that no machine takes its signature for one of code. It is always on P-256.
 
 None of this is Microsoft's, and the names say so. Windows with Secure Boot does not load new kernel drivers for these
 signatures unless the machine's own policy trusts this root.
 
-In the key folder: ``root``, ``issuing``, ``preproduction-root``, one file an identity, and ``timestamp``; in the TLS
-folder ``tls-ca`` and ``tls-server`` (signing/keys.py). Every time is passed in, aware and in UTC.
+In the key folder: ``root``, ``issuing``, ``preproduction-root``, one file an identity, ``timestamp`` and
+``provenance``; in the TLS folder ``tls-ca`` and ``tls-server`` (signing/keys.py). Every time is passed in, aware and in
+UTC.
 """
 
 import ipaddress
@@ -71,6 +75,10 @@ IDENTITIES = tuple(EXTENDED_KEY_USAGE)
 PREPRODUCTION = "preproduction"
 PREPRODUCTION_ROOT = "preproduction-root"
 TIMESTAMP_AUTHORITY = "timestamp"
+PROVENANCE = "provenance"
+
+# A usage of our own, by UUID (ITU-T X.667).
+PROVENANCE_STATEMENTS = ObjectIdentifier("2.25.220093024613538368718223338690109563765")
 
 EV_CODE_SIGNING_POLICY = ObjectIdentifier("2.23.140.1.3")
 
@@ -139,7 +147,7 @@ def ensure_authority(keys: KeyFolder, now: datetime, *, key_size: int = RSA_BITS
                         else "move the key folder away, make a new authority and have it trusted on each machine"
                     )
                 )
-        leaves = (*IDENTITIES, TIMESTAMP_AUTHORITY)
+        leaves = (*IDENTITIES, TIMESTAMP_AUTHORITY, PROVENANCE)
         due = [name for name in leaves if not _lasts(keys, name, now, lives.renewal)]
         if set(due) - {PREPRODUCTION}:
             if not _lasts(keys, "issuing", now, lives.identity):
@@ -150,7 +158,7 @@ def ensure_authority(keys: KeyFolder, now: datetime, *, key_size: int = RSA_BITS
             due.insert(0, PREPRODUCTION_ROOT)
 
         def new_key(name: str) -> PrivateKey:
-            if sandbox and name not in IDENTITIES:
+            if name == PROVENANCE or (sandbox and name not in IDENTITIES):
                 return ec.generate_private_key(ec.SECP256R1())
             return rsa.generate_private_key(65537, SANDBOX_RSA_BITS if sandbox else key_size)
 
@@ -175,6 +183,9 @@ def _made(keys: KeyFolder, name: str, key: PrivateKey, now: datetime, *, sandbox
     if name == TIMESTAMP_AUTHORITY:
         extensions = _leaf_extensions([ExtendedKeyUsageOID.TIME_STAMPING], critical=True)
         subject = _name("timestamp authority", sandbox=sandbox)
+    elif name == PROVENANCE:
+        extensions = _leaf_extensions([PROVENANCE_STATEMENTS], critical=True)
+        subject = _name("provenance", sandbox=sandbox)
     else:
         extensions = _leaf_extensions(EXTENDED_KEY_USAGE[name])
         subject = _name(f"{name} signing", sandbox=sandbox)

@@ -17,7 +17,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from io import BufferedRWPair
@@ -29,10 +29,17 @@ from hwdash.clock import Clock, system_clock
 from hwdash.signing.authority import IDENTITIES, ensure_authority, has_signing_keys, is_sandbox_authority
 from hwdash.signing.errors import KeysError, SignerUnavailable, SigningRefused
 from hwdash.signing.keys import KeyFolder
+from hwdash.signing.provenance import (
+    SignedStatement,
+    StatementRequest,
+    StatementSigner,
+    parse_statement_request,
+    statement_document,
+)
 from hwdash.signing.signer import LocalSigner, SignedAttributes, SigningRequest, parse_request, request_document
 
-# A request holds a digest, names and a dozen step digests; an answer a chain of two or three certificates.
-MAX_LINE = 256 * 1024
+# A request for a signature has some kilobytes; one for a statement names every file of a package, twice in its answer.
+MAX_LINE = 64 << 20
 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
 # Enough to load the libraries and to open a key (16 MB); a leak ends the child, not the machine.
@@ -94,8 +101,20 @@ class SignerProcess:
 
     def sign(self, request: SigningRequest) -> SignedAttributes:
         """Sign, or raise SigningRefused (for good) or SignerUnavailable (try again later)."""
+        answer = self._asked(request_document(request))
+        attributes, signature, timestamp = _decoded(answer, "attributes", "signature", "timestamp")
+        return SignedAttributes(attributes, signature, self.chain(request.identity), timestamp)
+
+    def state(self, request: StatementRequest) -> SignedStatement:
+        """Have a statement of provenance made, or raise SigningRefused (for good) or SignerUnavailable."""
+        answer = self._asked({"statement": statement_document(request)})
+        payload, signature, timestamp = _decoded(answer, "payload", "signature", "timestamp")
+        chain = tuple(map(base64.b64decode, answer["chain"]))
+        return SignedStatement(payload, signature, chain, timestamp)
+
+    def _asked(self, document: dict[str, object]) -> dict[str, Any]:
         try:
-            answer = self._thread.submit(self._ask, request_document(request))
+            answer = self._thread.submit(self._ask, document)
         except RuntimeError as error:
             raise SignerUnavailable("the signer was closed") from error
         return answer.result()
@@ -128,7 +147,7 @@ class SignerProcess:
             self._child = _Child(self._keys, self._timeout)
         return self._child
 
-    def _ask(self, document: dict[str, object]) -> SignedAttributes:
+    def _ask(self, document: dict[str, object]) -> dict[str, Any]:
         try:
             try:
                 return self._running().ask(document)
@@ -168,17 +187,14 @@ class _Child:
         self.chains = {name: tuple(map(base64.b64decode, chain)) for name, chain in opening["chains"].items()}
         self.root_certificate_pem: bytes = opening["root"].encode()
 
-    def ask(self, document: dict[str, object]) -> SignedAttributes:
+    def ask(self, document: dict[str, object]) -> dict[str, Any]:
         """One request and its answer. Raises _ChildFailed beside what the answer says."""
         answer = self._exchange(document)
         if "refused" in answer:
             raise SigningRefused(*answer["refused"])
         if "unavailable" in answer:
             raise SignerUnavailable(answer["unavailable"])
-        attributes, signature, timestamp = (
-            base64.b64decode(answer[name]) for name in ("attributes", "signature", "timestamp")
-        )
-        return SignedAttributes(attributes, signature, self.chains[str(document["identity"])], timestamp)
+        return answer
 
     def _exchange(self, document: dict[str, Any]) -> dict[str, Any]:
         try:
@@ -214,6 +230,14 @@ class _Child:
         self._socket.close()
 
 
+def _decoded(answer: Mapping[str, Any], *names: str) -> Iterator[bytes]:
+    return (base64.b64decode(answer[name]) for name in names)
+
+
+def _encoded(**parts: bytes) -> dict[str, object]:
+    return {name: base64.b64encode(part).decode() for name, part in parts.items()}
+
+
 def _send(stream: BufferedRWPair, document: Mapping[str, Any]) -> None:
     stream.write(json.dumps(document).encode() + b"\n")
     stream.flush()
@@ -239,22 +263,23 @@ def _close_the_doors() -> None:
     resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
 
 
-def _answer(signer: LocalSigner, line: bytes) -> dict[str, object]:
+def _answer(signer: LocalSigner, statements: StatementSigner, line: bytes) -> dict[str, object]:
     try:
         try:
             document = json.loads(line)
         except (ValueError, RecursionError):
             raise SigningRefused("the request is not JSON") from None
+        if isinstance(document, dict) and set(document) == {"statement"}:
+            stated = statements.sign(parse_statement_request(document["statement"]))
+            chain = [base64.b64encode(each).decode() for each in stated.chain]
+            parts = _encoded(payload=stated.payload, signature=stated.signature, timestamp=stated.timestamp)
+            return {**parts, "chain": chain}
         signed = signer.sign(parse_request(document))
     except SigningRefused as error:
         return {"refused": error.reasons}
     except SignerUnavailable as error:
         return {"unavailable": str(error)}
-    return {
-        "attributes": base64.b64encode(signed.attributes).decode(),
-        "signature": base64.b64encode(signed.signature).decode(),
-        "timestamp": base64.b64encode(signed.timestamp).decode(),
-    }
+    return _encoded(attributes=signed.attributes, signature=signed.signature, timestamp=signed.timestamp)
 
 
 def serve(stream: BufferedRWPair, folder: Path, clock: Clock) -> None:
@@ -270,6 +295,7 @@ def serve(stream: BufferedRWPair, folder: Path, clock: Clock) -> None:
             with suppress(KeysError):
                 ensure_authority(keys, clock(), sandbox=is_sandbox_authority(keys))
         signer = LocalSigner(keys, clock)
+        statements = StatementSigner(keys, signer)
     except (KeysError, SignerUnavailable) as error:
         _send(stream, {"failed": str(error)})
         return
@@ -281,7 +307,7 @@ def serve(stream: BufferedRWPair, folder: Path, clock: Clock) -> None:
     while line := stream.readline(MAX_LINE):
         if not line.endswith(b"\n"):
             return
-        _send(stream, _answer(signer, line))
+        _send(stream, _answer(signer, statements, line))
 
 
 def main() -> None:

@@ -122,13 +122,18 @@ def refusals(request: SigningRequest) -> list[str]:
         )
     if request.when.tzinfo is None:
         found.append("the request's time has no time zone")
-    preproduction = request.identity == PREPRODUCTION
+    return [*found, *record_refusals(record, preproduction=request.identity == PREPRODUCTION)]
+
+
+def record_refusals(record: SigningRecord, *, preproduction: bool = False) -> list[str]:
+    """Every reason why this record allows no signature; empty when it does."""
+    found = []
     for name in ("submission_id", "account_id") if preproduction else ("submission_id", "product_id", "account_id"):
         if getattr(record, name) <= 0:
             found.append(f"the record's {name} must be more than 0, not {getattr(record, name)}")
     if preproduction and record.product_id:
         found.append(f"the record is of product {record.product_id}; no product gets a preproduction signature")
-    if not _is_sha256(record.package_sha256):
+    if not is_sha256(record.package_sha256):
         found.append("the record's package_sha256 is not 64 lower-case hex digits")
     found.extend(
         f"step {step} is not on record as finished"
@@ -138,7 +143,7 @@ def refusals(request: SigningRequest) -> list[str]:
     found.extend(
         f"the result digest of step {step} is not 64 lower-case hex digits"
         for step, digest in record.finished_steps.items()
-        if not _is_sha256(digest)
+        if not is_sha256(digest)
     )
     return found
 
@@ -174,50 +179,59 @@ class LocalSigner:
         if reasons := refusals(request):
             raise SigningRefused(*reasons)
         credential = self._credentials[request.identity]
-        now = self._clock()
-        for name, each in ((request.identity, credential), (TIMESTAMP_AUTHORITY, self._authority)):
-            if now > each.certificate.not_valid_after_utc:
-                raise SignerUnavailable(f"the {name} certificate has ended: restart the service, which renews it")
-        if request.when > now + _CLOCK_TOLERANCE:
-            raise SignerUnavailable(
-                f"the request is of {request.when.isoformat()}, which is yet to come: set the clock"
-            )
+        when = self.time_to_sign(request.when, request.identity, credential)
         attributes = signed_attributes(
             request.content_type, request.content_digest, program_name=request.program_name, url=request.url or None
         )
-        signature = _sign(credential.key, attributes)
-        # A certificate may be younger than the request: one that was renewed meanwhile.
-        when = max(request.when, *(each.certificate.not_valid_before_utc for each in (credential, self._authority)))
-        timestamp = b"" if request.identity == PREPRODUCTION else self._timestamp(signature, when)
+        signature = sign_bytes(credential.key, attributes)
+        timestamp = b"" if request.identity == PREPRODUCTION else self.timestamp(signature, when)
         entry = {
-            "time": now.isoformat(),
             "identity": request.identity,
             "certificateSha256": credential.certificate.fingerprint(hashes.SHA256()).hex(),
             "signatureSha256": sha256(signature).hexdigest(),
             "timestampSha256": sha256(timestamp).hexdigest() if timestamp else None,
             **request_document(request),
         }
-        try:
-            os.write(self._log, json.dumps(entry).encode() + b"\n")
-        except OSError as error:
-            raise SignerUnavailable(f"the log of signatures cannot be written: {error.strerror}") from error
+        self.log(entry)
         return SignedAttributes(attributes, signature, self._chains[request.identity], timestamp)
 
-    def _timestamp(self, signature: bytes, when: datetime) -> bytes:
+    def time_to_sign(self, when: datetime, name: str, credential: Credential) -> datetime:
+        """The time for the timestamp of a request of ``when``. Raises SignerUnavailable when it is not to be signed
+        now: ``name`` names the credential.
+        """
+        now = self._clock()
+        for what, each in ((name, credential), (TIMESTAMP_AUTHORITY, self._authority)):
+            if now > each.certificate.not_valid_after_utc:
+                raise SignerUnavailable(f"the {what} certificate has ended: restart the service, which renews it")
+        if when > now + _CLOCK_TOLERANCE:
+            raise SignerUnavailable(f"the request is of {when.isoformat()}, which is yet to come: set the clock")
+        # A certificate may be younger than the request: one that was renewed meanwhile.
+        return max(when, *(each.certificate.not_valid_before_utc for each in (credential, self._authority)))
+
+    def log(self, entry: Mapping[str, object]) -> None:
+        """Append a line to the log, with the time. Raises SignerUnavailable."""
+        line = {"time": self._clock().isoformat(), **entry}
+        try:
+            os.write(self._log, json.dumps(line).encode() + b"\n")
+        except OSError as error:
+            raise SignerUnavailable(f"the log of signatures cannot be written: {error.strerror}") from error
+
+    def timestamp(self, signature: bytes, when: datetime) -> bytes:
         """The token of this signature and this time: the same for the same, its serial number too."""
         chain = _der(self._authority)
         serial = int.from_bytes(sha256(chain[0] + when.isoformat().encode() + signature).digest()[:16], "big")
         info = timestamp_info(signature, policy=TIMESTAMP_POLICY, serial=serial, when=when)
         attributes = token_attributes(info, chain[0], when)
         return timestamp_token(
-            info, certificates=chain, attributes=attributes, signature=_sign(self._authority.key, attributes)
+            info, certificates=chain, attributes=attributes, signature=sign_bytes(self._authority.key, attributes)
         )
 
 
-def _sign(key: PrivateKey, attributes: bytes) -> bytes:
+def sign_bytes(key: PrivateKey, signed: bytes) -> bytes:
+    """A signature by SHA-256 that is the same each time."""
     if isinstance(key, rsa.RSAPrivateKey):
-        return key.sign(attributes, padding.PKCS1v15(), hashes.SHA256())
-    return key.sign(attributes, ec.ECDSA(hashes.SHA256(), deterministic_signing=True))
+        return key.sign(signed, padding.PKCS1v15(), hashes.SHA256())
+    return key.sign(signed, ec.ECDSA(hashes.SHA256(), deterministic_signing=True))
 
 
 def _der(credential: Credential) -> tuple[bytes, ...]:
@@ -226,7 +240,6 @@ def _der(credential: Credential) -> tuple[bytes, ...]:
 
 def request_document(request: SigningRequest) -> dict[str, object]:
     """A request as JSON."""
-    record = request.record
     return {
         "identity": request.identity,
         "contentType": request.content_type,
@@ -234,6 +247,13 @@ def request_document(request: SigningRequest) -> dict[str, object]:
         "programName": request.program_name,
         "url": request.url,
         "when": request.when.isoformat(),
+        **record_document(request.record),
+    }
+
+
+def record_document(record: SigningRecord) -> dict[str, object]:
+    """A record as JSON."""
+    return {
         "submissionId": record.submission_id,
         "productId": record.product_id,
         "accountId": record.account_id,
@@ -280,7 +300,8 @@ def parse_request(document: object) -> SigningRequest:
     )
 
 
-def _is_sha256(text: str) -> bool:
+def is_sha256(text: str) -> bool:
+    """64 lower-case hex digits?"""
     return len(text) == 64 and not set(text) - set("0123456789abcdef")
 
 

@@ -300,7 +300,7 @@ downloads = sa.Table(
     sa.Column("submission_id", sa.ForeignKey("submissions.id"), primary_key=True),
     sa.Column(
         "type", sa.String(30), primary_key=True
-    ),  # signedPackage, certificationReport, driverMetadata, errorReport
+    ),  # signedPackage, certificationReport, driverMetadata, errorReport, provenance
     sa.Column("blob", sa.String(64), nullable=False),
     sa.Column("name", sa.String(200), nullable=False),  # the file name offered to the client
 )

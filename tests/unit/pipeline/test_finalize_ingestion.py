@@ -1,15 +1,19 @@
 """The signed package and how it is published, on a real blob store; the signatures are made by a test key."""
 
+import base64
 import errno
+import json
 import os
 import struct
 import subprocess
 import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from authenticode_oracle import osslsigncode, signatory
 from hwdash.drivers.authenticode import (
@@ -19,11 +23,16 @@ from hwdash.drivers.authenticode import (
     signed_data,
     spc_pe_image_data,
 )
+from hwdash.drivers.dsse import Envelope
 from hwdash.pipeline.finalize_ingestion import add_entry, run
 from hwdash.pipeline.inspection import prepare
 from hwdash.pipeline.work import Resources, StepFailed, Work, result_blob_key
 from hwdash.settings import Settings
+from hwdash.signing.authority import ensure_authority
+from hwdash.signing.keys import KeyFolder
 from hwdash.signing.process import SignerProcess
+from hwdash.signing.provenance import StatementSigner
+from hwdash.signing.signer import LocalSigner
 from hwdash.storage.blobs import BlobStore
 from service import X64, sample_entries, unsigned_cabinet
 
@@ -47,23 +56,32 @@ def signature_for(sha256: str) -> bytes:
     )
 
 
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    keys = KeyFolder.open(tmp_path_factory.mktemp("authority") / "keys", {})
+    ensure_authority(keys, WHEN, sandbox=True)
+    return keys.path
+
+
 @pytest.fixture
-def work(tmp_path: Path) -> Work:
+def work(tmp_path: Path, authority: Path) -> Work:
     """A submission of the sample driver that stands at finalizeIngestion."""
     data = tmp_path / "service"
     (data / "blobs").mkdir(parents=True)
-    resources = Resources(
-        Settings(data=data), BlobStore(data / "blobs"), cast("SignerProcess", None), clock=lambda: WHEN
-    )
+    keys = KeyFolder.open(authority, {})
+    signer = cast("SignerProcess", SimpleNamespace(state=StatementSigner(keys, LocalSigner(keys, lambda: WHEN)).sign))
+    resources = Resources(Settings(data=data), BlobStore(data / "blobs"), signer, clock=lambda: WHEN)
     workspace = resources.workspaces / "7"
     files, signed = workspace / "files-1", workspace / "signed-1"
     files.mkdir(parents=True)
     signed.mkdir()
     more = {**OTHERS, "hwdash_sample.cat": VENDORS_CATALOG}
     entries = sample_entries() + [(f"hwdash_sample\\{name}", content) for name, content in more.items()]
+    package = unsigned_cabinet(tmp_path, entries)
+    uploaded = resources.blobs.put_file("ab" * 16, package, name="Initial_7.cab")
     prepared = prepare(
         {
-            "package": [str(unsigned_cabinet(tmp_path, entries))],
+            "package": [str(package)],
             "name": "Initial_7.cab",
             "folder": str(files),
             "submission": 7,
@@ -77,8 +95,14 @@ def work(tmp_path: Path) -> Work:
     for file in pe_files:
         (signed / f"{file['stored']}.p7").write_bytes(signature_for(file["sha256"]))
     catalog = {"path": "hwdash_sample/hwdash_sample.cat", "stored": "0.cat"}
+    leaf = keys.certificates("attestation")[0]
     results: dict[str, Any] = {
-        "packageInfoValidation": {"signerSubject": "CN=Vendor", "packageDigest": "00", "findings": []},
+        "packageInfoValidation": {
+            "signer": "cd" * 32,
+            "signerSubject": "CN=Vendor",
+            "packageDigest": "ab" * 32,
+            "findings": [],
+        },
         "preparation": prepared | {"folder": files.name, "findings": []},
         "scanning": {"engine": "yara-x", "version": "1", "signatures": 4, "scannedFiles": 5},
         "validation": {"isDeclarative": True, "isUniversal": "unknown", "findings": []},
@@ -88,6 +112,8 @@ def work(tmp_path: Path) -> Work:
             "folder": signed.name,
             "identity": "attestation",
             "certificate": "00",
+            "leaf": base64.b64encode(leaf.public_bytes(Encoding.DER)).decode(),
+            "when": WHEN.isoformat(),
             "catalogs": [catalog],
             "files": [{"path": file["path"], "stored": f"{file['stored']}.p7"} for file in pe_files],
         },
@@ -106,8 +132,8 @@ def work(tmp_path: Path) -> Work:
         policy={},
         workspace=workspace,
         package_name="Initial_7.cab",
-        package_blob="",
-        package_version="",
+        package_blob="ab" * 16,
+        package_version=uploaded.version,
         certificates={},
         results=results,
         fence=1,
@@ -177,16 +203,36 @@ class TestTheSignedPackage:
 
 
 class TestPublishing:
-    def test_the_three_downloads_are_told_with_their_blobs(self, work: Work):
+    def test_the_four_downloads_are_told_with_their_blobs(self, work: Work):
         done = run(work)
         assert [(kind, name) for kind, _, name in done.files] == [
             ("signedPackage", "Signed_7.zip"),
             ("certificationReport", "CertificationReport_7.html"),
             ("driverMetadata", "DriverMetadata_7.json"),
+            ("provenance", "Signed_7.zip.intoto.json"),
         ]
         sizes = [found.size for _, key, _ in done.files if (found := work.resources.blobs.stat(key))]
-        assert len(sizes) == 3
+        assert len(sizes) == 4
         assert done.result == {"signedPackageBytes": sizes[0]}
+
+    def test_the_statement_is_over_what_was_published_and_the_same_in_a_second_run(self, work: Work):
+        blobs = work.resources.blobs
+        key, package = result_blob_key(7, "provenance"), result_blob_key(7, "signedPackage")
+        written = []
+        for each in (work, again(work)):
+            run(each)
+            with blobs.open(key) as stream:
+                written.append(stream.read())
+        assert written[0] == written[1]
+        statement = json.loads(Envelope.parse(written[0], source="it").payload)
+        signed, uploaded = blobs.stat(package), blobs.stat("ab" * 16)
+        assert signed is not None
+        assert uploaded is not None
+        assert signed.sha256 is not None
+        assert uploaded.sha256 is not None
+        (submitted,) = statement["predicate"]["buildDefinition"]["resolvedDependencies"]
+        assert statement["subject"][0]["digest"]["sha256"] == signed.sha256.hex()
+        assert submitted["digest"]["sha256"] == uploaded.sha256.hex()
 
     def test_the_package_is_moved_into_the_store_and_not_copied(self, work: Work):
         run(work)

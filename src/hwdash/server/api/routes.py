@@ -4,7 +4,8 @@ A new route is one row here and one function (server/route.py says which).
 """
 
 from hwdash.domain.access import SUBMITTERS
-from hwdash.server.api import audiences, labels, offers, partners, preprod, products, reports, submissions
+from hwdash.drivers.dsse import MEDIA_TYPE
+from hwdash.server.api import audiences, labels, offers, partners, preprod, products, provenance, reports, submissions
 from hwdash.server.api.pages import PageQuery
 from hwdash.server.paths import CANONICAL_BASE
 from hwdash.server.route import HARDWARE_ROLES, LABEL_OWNERS, PRODUCT_SUBMITTERS, Route
@@ -106,6 +107,14 @@ ROUTES = (
         submissions.commit_submission,
         status=202,
         again=submissions.committed_before,
+    ),
+    Route(
+        "GET",
+        f"{SUBMISSION}/provenance",
+        "the signed statement of how the signed package was made; not in Microsoft's API",
+        HARDWARE_ROLES,
+        provenance.get_provenance,
+        answer=MEDIA_TYPE,
     ),
     Route(
         "POST",

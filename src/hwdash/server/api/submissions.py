@@ -40,6 +40,8 @@ RECALLED = (
     "The operator recalled this driver: its signed package is no longer handed out, and must not be installed any "
     "more. The messages of workflowStatus say why."
 )
+# A client may stumble over a type that the API does not document.
+_ON_THE_WIRE = frozenset(map(str, DownloadType))
 
 
 def create_submission(
@@ -220,7 +222,8 @@ def _downloads(service: Service, row: sa.Row[Any], test_harness: str, files: Seq
         url = service.sas.url(row.package_blob, name, permissions=rights)
         items.append({"type": DownloadType.INITIAL_PACKAGE, "url": url})
     for file in files:
-        if file.type == ERROR_REPORT or (file.type == DownloadType.SIGNED_PACKAGE and row.recalled_at is not None):
+        is_recalled = file.type == DownloadType.SIGNED_PACKAGE and row.recalled_at is not None
+        if is_recalled or file.type not in _ON_THE_WIRE:
             continue
         if file.type == DownloadType.CERTIFICATION_REPORT:
             url = f"{service.public_url}{REPORT_PATH}/{row.account_id}/{row.product_id}/{row.id}"
