@@ -195,7 +195,7 @@ def test_a_repeated_submit_returns_the_stored_result_and_new_makes_another(
     first = submitter(package, "--output", str(target), "--json")
     assert first.code == 0, first.err
     document = first.document
-    assert set(document) == {"productId", "submissionId", "state", "signedPackage", "messages"}
+    assert set(document) == {"productId", "submissionId", "state", "signedPackage", "provenance", "messages"}
     assert (document["state"], document["messages"]) == ("completed", [])
     assert document["signedPackage"] == str(target)
     assert _products(client) - before == {document["productId"]}

@@ -20,9 +20,13 @@ import pytest
 from callers import Mint, database_of
 from finished_submission import finished_submission, stored_label
 from hwdash.clock import system_clock
+from hwdash.domain.identifiers import new_blob_key
+from hwdash.pipeline.provenance import PROVENANCE
 from hwdash.server.api.routes import ROUTES
 from hwdash.server.route import Route
 from hwdash.storage.accounts import create_account, create_application
+from hwdash.storage.blobs import BlobStore
+from hwdash.storage.submissions import add_download
 from hwdash.vocabulary import Role
 from refusals import flat, functional
 from service import API, ApiClient, Served, signed_cabinet, until
@@ -109,6 +113,9 @@ def attacked(service: Served, tmp_path_factory: pytest.TempPathFactory) -> Itera
     with database_of(service) as database, database.writing() as connection:
         finished = finished_submission(connection, account_id, attributes=ATTRIBUTES)
         label_id = stored_label(connection, finished)
+        statement = new_blob_key()
+        BlobStore(service.made.data / "blobs").put_file(statement, [b"{}"], name="Signed.zip.intoto.json")
+        add_download(connection, finished.id, PROVENANCE, statement, "Signed.zip.intoto.json")
         stranger_id = create_account(connection, "A stranger", now).id
         for owner_id in (account_id, stranger_id):
             for roles in role_sets():
