@@ -5,17 +5,14 @@ import logging
 import os
 import signal
 import socket
-import ssl
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from http import HTTPStatus
 from types import FrameType
 from urllib.parse import urlsplit
 
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from hwdash.cli.output import refuse, say
 from hwdash.clock import system_clock
@@ -23,17 +20,16 @@ from hwdash.sandbox.mark import mark_of
 from hwdash.sandbox.separation import API_HOST, LOGIN_HOST, sandbox_tls
 from hwdash.sandbox.stage import create_sandbox
 from hwdash.server.app import create_service
+from hwdash.server.connection import Connection
 from hwdash.server.data_folder import DataFolderLock
-from hwdash.server.errors import HttpProblem, problem_answer
-from hwdash.server.frame import JSON
 from hwdash.server.setup import tls_files
+from hwdash.server.tls import server_context
 from hwdash.settings import DEFAULT_URL, Settings
 from hwdash.signing.authority import TlsFiles
 from hwdash.signing.process import SignerProcess
 
 BACKLOG = 512
 EVERY_ADDRESS = ("0.0.0.0", "::")  # nosec B104 # noqa: S104 - compared with what the operator chose
-LARGEST_HEAD = 64 << 10
 FIRST_INHERITED = 3  # sd_listen_fds(3)
 COLLECT_EVERY = 50_000
 
@@ -80,7 +76,7 @@ def run_application(
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http=_Protocol,
+        http=Connection,
         lifespan="on" if lifespan else "off",
         access_log=False,
         log_config=None,
@@ -90,8 +86,7 @@ def run_application(
     )
     if tls is not None:
         config.load()
-        config.ssl = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        config.ssl.load_cert_chain(tls.certificate_and_key, password=tls.passphrase)
+        config.ssl = server_context(tls)
     server = _Server(config, ready)
     with suppress(KeyboardInterrupt):  # the server has shut down by then
         server.run(sockets=[listening])
@@ -143,58 +138,6 @@ def _tls(settings: Settings, names: list[str]) -> TlsFiles:
     if files.is_new_ca:
         say(f"a new TLS CA was made: clients must trust {files.ca_certificate}")
     return files
-
-
-class _Protocol(HttpToolsProtocol):
-    """HTTP/1.1 with refusals in JSON, a limit to the head of a request, and a stop that ends idle connections at once:
-    over TLS, an idle client answers no polite close.
-    """
-
-    _head: int | None = None
-    """How many bytes of a head have come that has not ended; None between heads."""
-
-    def data_received(self, data: bytes) -> None:
-        """Bytes from the client."""
-        if self._head is not None and self._head > LARGEST_HEAD:
-            self._refuse(431, f"The request line and the headers are larger than {LARGEST_HEAD >> 10} KB.")
-            return
-        super().data_received(data)
-        if self._head is not None:
-            self._head += len(data)
-
-    def on_message_begin(self) -> None:
-        """A request begins."""
-        super().on_message_begin()
-        self._head = 0
-
-    def on_headers_complete(self) -> None:
-        """The head of a request has ended."""
-        self._head = None
-        super().on_headers_complete()
-
-    def send_400_response(self, msg: str) -> None:
-        """Refuse what is no HTTP."""
-        self._refuse(400, msg)
-
-    def _refuse(self, status: int, message: str) -> None:
-        """The flat envelope (contract/api.md 3.17), and the end of the connection."""
-        _, body, _ = problem_answer(HttpProblem(status, message))
-        headers = [
-            *self.server_state.default_headers,
-            (b"content-type", JSON.encode()),
-            (b"content-length", b"%d" % len(body)),
-            (b"connection", b"close"),
-        ]
-        lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}".encode(), *(b"%b: %b" % each for each in headers)]
-        self.transport.write(b"\r\n".join([*lines, b"", body]))
-        self.transport.close()
-
-    def shutdown(self) -> None:
-        """Stop: now where nothing is under way, else after the answer."""
-        if self.cycle is None or self.cycle.response_complete:
-            self.transport.abort()
-        else:
-            self.cycle.keep_alive = False
 
 
 class _Server(uvicorn.Server):

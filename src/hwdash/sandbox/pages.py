@@ -7,7 +7,6 @@ a browser do it. Loopback alone would be no guard, for the client that is tried 
 
 import base64
 import binascii
-import hashlib
 import html
 import json
 from collections.abc import Awaitable, Callable
@@ -25,6 +24,7 @@ from hwdash.sandbox.mark import Mark
 from hwdash.sandbox.playbill import Playbill
 from hwdash.sandbox.scenario import Scenario
 from hwdash.sandbox.scenario_file import SHIPPED, ScenarioError, shipped_names, shipped_scenario
+from hwdash.server.answer_headers import page_headers
 
 PREFIX = "/_sandbox"
 MAX_BODY = 512 * 1024
@@ -37,14 +37,7 @@ _STYLE = (
     "vertical-align:top}pre{white-space:pre-wrap;overflow-wrap:anywhere;background:#f5f5f5;padding:.6em;margin:.3em 0}"
     "td.path{overflow-wrap:anywhere}.bad{color:#a00}.why{color:#555}input{padding:.3em;width:24em}"
 )
-_STYLE_DIGEST = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
-_PAGE_HEADERS = {
-    "Content-Security-Policy": f"default-src 'none'; style-src 'sha256-{_STYLE_DIGEST}'; form-action 'self'; "
-    "base-uri 'none'; frame-ancestors 'none'",
-    "Cache-Control": "no-store",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
+_PAGE_HEADERS = page_headers(_STYLE, has_form=True)
 
 
 class _Refused(Exception):

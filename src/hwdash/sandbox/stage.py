@@ -4,6 +4,7 @@ from starlette.types import ASGIApp
 
 from hwdash.sandbox.rehearsal import Rehearsal
 from hwdash.sandbox.requests import RequestLog, request_log
+from hwdash.server.answer_headers import AnswerHeaders
 from hwdash.server.app import create_service
 from hwdash.settings import Settings
 from hwdash.signing.process import SignerProcess
@@ -24,4 +25,5 @@ def create_sandbox(
         around=rehearsal.around,
         around_labels=rehearsal.around_labels,
     )
-    return RequestLog(rehearsal.front(running.app), request_log(settings.data))
+    app = RequestLog(rehearsal.front(running.app), request_log(settings.data))
+    return AnswerHeaders(app, public_url, is_sandbox=True)

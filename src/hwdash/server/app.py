@@ -23,6 +23,7 @@ from hwdash.pipeline.label import SHARING, WINDOWS_UPDATE, LabelWorkflow
 from hwdash.pipeline.preprod import PREPROD, PreprodWorkflow, drop_abandoned_uploads
 from hwdash.pipeline.submission import SUBMISSION, SubmissionWorkflow
 from hwdash.pipeline.work import Resources
+from hwdash.server.answer_headers import AnswerHeaders
 from hwdash.server.api.routes import ROUTES
 from hwdash.server.blobs import BlobEndpoint
 from hwdash.server.checked_signer import start_checked_signer
@@ -150,11 +151,16 @@ def create_service(
         signer.close()
         database.close()
 
-    return Running(_application(service, lifespan, engine, entra), service, workflow)
+    return Running(_application(service, lifespan, engine, entra, is_sandbox=sandbox), service, workflow)
 
 
 def _application(
-    service: Service, lifespan: Lifespan[Starlette], workflows: WorkflowStart, entra: EntraTokens | None
+    service: Service,
+    lifespan: Lifespan[Starlette],
+    workflows: WorkflowStart,
+    entra: EntraTokens | None,
+    *,
+    is_sandbox: bool,
 ) -> ASGIApp:
     """The frame around the table of routes; the token endpoints and what else there is stand behind it."""
 
@@ -200,7 +206,7 @@ def _application(
     frame: ASGIApp = Frame(service, ROUTES, others, before_writes=workflows.wait)
     if entra is not None:
         frame = KeysBeforeRequests(frame, entra)
-    return _Front(frame, blobs)
+    return AnswerHeaders(_Front(frame, blobs), service.public_url, is_sandbox=is_sandbox)
 
 
 async def _no_route(request: Request, error: Exception) -> Response:

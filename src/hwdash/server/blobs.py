@@ -18,6 +18,7 @@ from urllib.parse import parse_qsl
 from starlette.types import Message, Receive, Scope, Send
 
 from hwdash.clock import Clock
+from hwdash.server.answer_headers import INERT
 from hwdash.server.blob_wire import (
     Answer,
     BlobRequest,
@@ -45,7 +46,7 @@ SUPERSEDED_FOR = timedelta(minutes=10)
 # Each of them changes what the bytes mean: ignored, they would make us store something else than the client meant.
 _UNSUPPORTED = ("x-ms-copy-source", "x-ms-structured-body", "x-ms-encryption-key", "x-ms-lease-id")
 # What a partner uploads is served from the origin of the dashboard: no browser may run it as a page.
-_INERT = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "default-src 'none'; sandbox"}
+_INERT = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": INERT}
 
 
 class _ConnectionLostError(Exception):

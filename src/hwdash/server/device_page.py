@@ -1,8 +1,8 @@
 """The page on which a person signs in: plain HTML, without scripts and without anything from elsewhere."""
 
-import base64
-from hashlib import sha256
 from html import escape
+
+from hwdash.server.answer_headers import page_headers
 
 _STYLE = (
     "body{font:1rem/1.5 system-ui,sans-serif;max-width:26rem;margin:3rem auto;padding:0 1rem;color:#1b1b1b}"
@@ -12,16 +12,8 @@ _STYLE = (
     "background:#0b5394;color:#fff}button.no{background:#fff;color:#0b5394}"
     "[role=alert]{border-left:.25rem solid #b00020;padding:.25rem .75rem}"
 )
-_STYLE_HASH = base64.b64encode(sha256(_STYLE.encode()).digest()).decode()
 
-HEADERS = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; form-action 'self'; "
-    "frame-ancestors 'none'; base-uri 'none'",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-}
+HEADERS = page_headers(_STYLE, has_form=True)
 
 
 def form_page(token: str, *, code: str = "", login: str = "", problem: str = "", new_password: bool = False) -> str:

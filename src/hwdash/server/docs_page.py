@@ -5,16 +5,15 @@ from collections.abc import Iterator
 from html import escape
 from typing import Any
 
-PAGE_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
-    "X-Content-Type-Options": "nosniff",
-}
+from hwdash.server.answer_headers import page_headers
+
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
 code, pre { font-family: ui-monospace, monospace; font-size: 0.9em; }
 pre { background: #f4f4f4; color: #111; padding: 0.75rem; overflow: auto; }
 table { border-collapse: collapse; } td, th { text-align: left; padding: 0.2rem 1rem 0.2rem 0; vertical-align: top; }
 """
+PAGE_HEADERS = page_headers(_STYLE)
 
 
 def docs_page(document: dict[str, Any]) -> str:

@@ -123,6 +123,7 @@ def _answers(route: Route) -> dict[int, Document]:
     functional, flat = ({"$ref": _REF.format(model=model.__name__)} for model in (ErrorEnvelope, FlatError))
     if route.body is not None:
         answers[400] = _answer("Not JSON, or a request that has no sense.", {"anyOf": [flat, functional]})
+        answers[408] = _answer("The body did not come in time.", flat)
         answers[413] = _answer("The body is too large.", flat)
         answers[415] = _answer("The body is not JSON.", flat)
     if route.roles is not None:

@@ -1,5 +1,6 @@
 """What a request says: who calls, and the JSON it brings."""
 
+import asyncio
 import codecs
 from collections.abc import AsyncIterator, Collection, Mapping
 from typing import Any, TypeVar
@@ -19,6 +20,9 @@ from hwdash.vocabulary import Role
 from hwdash.wire.base import WireModel
 
 M = TypeVar("M", bound=WireModel)
+
+BODY_SECONDS = 120
+"""For all of a body of JSON to come, or of a form."""
 
 Identity = tuple[str, str]
 """The client id, or a person's user id, and the tenant id that a token proves."""
@@ -53,7 +57,7 @@ def authorize(connection: sa.Connection, identity: Identity, roles: Collection[R
 
 
 async def read_json(headers: Mapping[str, str], chunks: AsyncIterator[bytes], largest: int) -> dict[str, Any]:
-    """The request's body, a JSON object of at most so many bytes. Raises 415, 413 and 400."""
+    """The request's body, a JSON object of at most so many bytes. Raises 415, 413, 408 and 400."""
     media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type and media_type != "application/json" and not media_type.endswith("+json"):
         raise HttpProblem(415, f"The body must be application/json, not {media_type}.")
@@ -62,10 +66,14 @@ async def read_json(headers: Mapping[str, str], chunks: AsyncIterator[bytes], la
         message = f"The body must be sent as it is, not in the coding {coding[:40]}."
         raise HttpProblem(415, message, {"Accept-Encoding": "identity"})
     body = bytearray()
-    async for chunk in chunks:
-        body += chunk
-        if len(body) > largest:
-            raise HttpProblem(413, f"The body is larger than {largest >> 20} MB.")
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in chunks:
+                body += chunk
+                if len(body) > largest:
+                    raise HttpProblem(413, f"The body is larger than {largest >> 20} MB.")
+    except TimeoutError:
+        raise HttpProblem(408, f"The body did not come in {BODY_SECONDS} seconds.") from None
     try:
         # Bounded in depth, linear in time, strict: unlike json.loads it knows no NaN and no lone surrogates.
         value = from_json(bytes(body).removeprefix(codecs.BOM_UTF8), allow_inf_nan=False)

@@ -3,6 +3,7 @@
 Nothing here logs a secret, an assertion or a token.
 """
 
+import asyncio
 from datetime import UTC, datetime
 from urllib.parse import parse_qsl
 from uuid import UUID, uuid4
@@ -10,6 +11,7 @@ from uuid import UUID, uuid4
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
+from hwdash.server.requests import BODY_SECONDS
 from hwdash.server.tokens import RESOURCE
 
 NO_STORE = {"Cache-Control": "no-store, no-cache", "Pragma": "no-cache"}
@@ -36,10 +38,16 @@ class TokenRefusal(Exception):
 async def read_form(request: Request) -> dict[str, str]:
     """The form, whatever Content-Type it came with. Of a repeated field the first counts."""
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _MAX_BODY:
-            raise TokenRefusal("invalid_request", 90014, f"The request body is larger than {_MAX_BODY} bytes.", 413)
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > _MAX_BODY:
+                    text = f"The request body is larger than {_MAX_BODY} bytes."
+                    raise TokenRefusal("invalid_request", 90014, text, 413)
+    except TimeoutError:
+        text = f"The request body did not come in {BODY_SECONDS} seconds."
+        raise TokenRefusal("invalid_request", 90014, text, 408) from None
     try:
         pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_MAX_FIELDS)
     except ValueError:

@@ -3,16 +3,15 @@
 import sqlalchemy as sa
 
 from hwdash.domain.errors import not_found
+from hwdash.pipeline.report import STYLE
+from hwdash.server.answer_headers import page_headers
 from hwdash.server.route import FileAnswer
 from hwdash.server.service import Service
 from hwdash.storage.submissions import find_submission, list_downloads
 from hwdash.vocabulary import DownloadType, WorkflowState
 
 REPORT_PATH = "/dashboard/hardware/Driver/DownloadCertificationReport"
-_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
-    "X-Content-Type-Options": "nosniff",
-}
+_HEADERS = page_headers(STYLE)
 
 
 def get_report(
