@@ -18,6 +18,7 @@ against the package (docs/adr says what a worker in the wrong hands could have s
 
 import base64
 import hashlib
+import hmac
 import json
 import re
 from collections import Counter
@@ -177,7 +178,7 @@ def _refusals(request: StatementRequest) -> Iterable[str]:
     for step in SHOWN_STEPS:
         if step not in request.results:
             yield f"the result of step {step} is missing"
-        elif record.finished_steps.get(step) != result_digest(request.results[step]):
+        elif not hmac.compare_digest(record.finished_steps.get(step, ""), result_digest(request.results[step])):
             yield f"the result of step {step} is not the one on record"
     yield from _result_refusals(request.results)
     yield from _content_refusals(request)
