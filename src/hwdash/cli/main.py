@@ -24,6 +24,7 @@ COMMANDS = {
     "package": ("hwdash.cli.package", "package", "Build, sign and check driver packages on this machine."),
     "inf": ("hwdash.cli.inf", "inf", "Check INF files and show what is in them."),
     "cat": ("hwdash.cli.cat", "cat", "Show, verify and rebuild security catalogs."),
+    "trust": ("hwdash.cli.trust", "trust", "Make machines trust the service, and know which never will."),
     "offers": (
         "hwdash.cli.offers",
         "offers",
