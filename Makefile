@@ -24,12 +24,12 @@ demo: setup
 	@.venv/bin/hwdash demo
 
 test: setup
-	@sh scripts/system-packages.sh osslsigncode cabextract gcab clamav-daemon gcc-mingw-w64-x86-64 unzip openssl xmlsec1 postgresql
+	@sh scripts/system-packages.sh osslsigncode cabextract gcab clamav-daemon gcc-mingw-w64-x86-64 unzip openssl systemd xmlsec1 postgresql
 	@sh scripts/public-clients.sh
 	.venv/bin/python -m pytest -n 2 --dist worksteal -q
 
 security: setup
-	@sh scripts/system-packages.sh openssl systemd
+	@sh scripts/system-packages.sh openssl systemd postgresql
 	@.venv/bin/python scripts/security.py
 
 conformance: setup

@@ -6,7 +6,7 @@ docs/reference/settings.md lists them; a test holds the page and this file equal
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,6 +15,11 @@ DEFAULT_PORT = 8443
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 DEFAULT_URL = f"https://localhost:{DEFAULT_PORT}"
 STEP_TIMES = ("realistic", "none")
+
+
+SECRETS = ("database_url", "key_passphrase")
+"""What the service is told that opens something: each may stand in a file of its own (secret_of)."""
+_LARGEST_SECRET = 64 << 10
 
 
 class SettingsError(Exception):
@@ -27,7 +32,7 @@ class Settings:
 
     data: Path = Path("hwdash-data")
     """The data folder: database, blobs, keys, work in progress."""
-    database_url: str = ""
+    database_url: str = field(default="", repr=False)
     """SQLAlchemy URL of the database; empty: SQLite in the data folder."""
     public_url: str = DEFAULT_URL
     """The address that clients use; links and upload URLs are built from it."""
@@ -67,6 +72,42 @@ class Settings:
         return self.database_url or f"sqlite:///{self.data / 'hwdash.db'}"
 
 
+def secret_of(name: str, environment: Mapping[str, str] = os.environ) -> str | None:
+    """A secret from where it was put: ``HWDASH_NAME``, the file that ``HWDASH_NAME_FILE`` names, or the file ``name``
+    in the folder that systemd made for the service's credentials (systemd.exec(5), LoadCredential); None from none.
+
+    Of a file's text the last line break is left out. Raises SettingsError, in which no secret stands.
+    """
+    variable = f"HWDASH_{name.upper()}"
+    named, folder = environment.get(f"{variable}_FILE"), environment.get("CREDENTIALS_DIRECTORY")
+    if named:
+        if environment.get(variable):
+            raise SettingsError(f"{variable} and {variable}_FILE are both set: set one of them")
+        return _secret_in(Path(named), f"{variable}_FILE")
+    if environment.get(variable):
+        return environment[variable]
+    if folder and (file := Path(folder) / name).exists():
+        return _secret_in(file, "the credential")
+    return None
+
+
+def _secret_in(file: Path, told_by: str) -> str:
+    try:
+        with file.open("rb") as stream:
+            content = stream.read(_LARGEST_SECRET + 1)
+        text = content.decode("utf-8")
+    except OSError as error:
+        raise SettingsError(f"{told_by}: {file} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError:
+        # The decoder's own words would quote the secret.
+        raise SettingsError(f"{told_by}: {file} is not UTF-8 text") from None
+    text = text.removesuffix("\n").removesuffix("\r")
+    if not text or len(content) > _LARGEST_SECRET or "\0" in text:
+        why = "is empty" if not text else "is no secret: it is larger than 64 KB, or has a NUL character"
+        raise SettingsError(f"{told_by}: {file} {why}")
+    return text
+
+
 def load_settings(data: Path | None = None, environment: Mapping[str, str] = os.environ) -> Settings:
     """Read the settings. ``data`` wins over HWDASH_DATA. Raises SettingsError."""
     folder = (data or Path(environment.get("HWDASH_DATA") or Settings().data)).absolute()
@@ -75,6 +116,8 @@ def load_settings(data: Path | None = None, environment: Mapping[str, str] = os.
     for name in names:
         if (variable := f"HWDASH_{name.upper()}") in environment:
             values[name] = environment[variable]
+        if name in SECRETS and (secret := secret_of(name, environment)) is not None:
+            values[name] = secret
     settings = Settings(data=folder, **{name: _checked(name, value) for name, value in values.items()})
     _check_entra(settings)
     return settings

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hwdash.settings import DEFAULT_URL, SettingsError, load_settings
+from hwdash.settings import DEFAULT_URL, SECRETS, SettingsError, load_settings, secret_of
 
 
 def test_without_anything_said_the_defaults_hold(tmp_path: Path) -> None:
@@ -64,3 +64,54 @@ def test_what_is_wrong_is_named(tmp_path: Path, file: str, variables: dict[str, 
     (tmp_path / "hwdash.toml").write_text(file)
     with pytest.raises(SettingsError, match=named):
         load_settings(tmp_path, variables)
+
+
+# Secrets in files of their own
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_a_secret_is_in_a_variable_a_file_or_a_credential(tmp_path: Path, name: str) -> None:
+    variable, named, credentials = f"HWDASH_{name.upper()}", tmp_path / "anything", tmp_path / "credentials"
+    credentials.mkdir()
+    assert secret_of(name, {}) is None
+    assert secret_of(name, {"CREDENTIALS_DIRECTORY": str(credentials)}) is None
+    named.write_text("from a file\n")
+    (credentials / name).write_text("a credential")
+    with_credential = {"CREDENTIALS_DIRECTORY": str(credentials)}
+    assert secret_of(name, with_credential) == "a credential"
+    assert secret_of(name, with_credential | {f"{variable}_FILE": str(named)}) == "from a file"
+    assert secret_of(name, with_credential | {variable: "a variable"}) == "a variable"
+    assert secret_of("client_secret", {"HWDASH_CLIENT_SECRET_FILE": str(named)}) == "from a file"
+
+
+def test_of_a_file_only_the_last_line_break_is_left_out(tmp_path: Path) -> None:
+    for written, meant in ((b" a b \n", " a b "), (b"a\r\n", "a"), (b"a\nb", "a\nb"), ("\u00fc".encode(), "\u00fc")):
+        (tmp_path / "secret").write_bytes(written)
+        assert secret_of("key_passphrase", {"HWDASH_KEY_PASSPHRASE_FILE": str(tmp_path / "secret")}) == meant
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\n", b"\xff-hidden-\xff", b"hidden\0", b"hidden" * 20_000])
+def test_a_file_that_holds_no_secret_is_told_without_what_it_holds(tmp_path: Path, content: bytes | None) -> None:
+    file = tmp_path / "secret"
+    if content is not None:
+        file.write_bytes(content)
+    for environment in (
+        {"HWDASH_DATABASE_URL_FILE": str(file)},
+        {"HWDASH_DATABASE_URL_FILE": str(file), "CREDENTIALS_DIRECTORY": str(tmp_path)},
+    ):
+        with pytest.raises(SettingsError, match=r"HWDASH_DATABASE_URL_FILE: .*secret") as told:
+            load_settings(tmp_path, environment)
+        assert "hidden" not in str(told.value)
+
+
+def test_a_secret_twice_is_told(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="HWDASH_DATABASE_URL and HWDASH_DATABASE_URL_FILE are both set"):
+        load_settings(tmp_path, {"HWDASH_DATABASE_URL": "sqlite://", "HWDASH_DATABASE_URL_FILE": str(tmp_path)})
+
+
+def test_the_database_comes_from_its_file_and_is_not_shown(tmp_path: Path) -> None:
+    (tmp_path / "hwdash.toml").write_text('database_url = "sqlite:///other"\n')
+    (tmp_path / "url").write_text("postgresql+psycopg://u:hidden@host/x\n")
+    settings = load_settings(tmp_path, {"HWDASH_DATABASE_URL_FILE": str(tmp_path / "url")})
+    assert settings.database == "postgresql+psycopg://u:hidden@host/x"
+    assert "hidden" not in repr(settings)

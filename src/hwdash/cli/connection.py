@@ -14,6 +14,7 @@ import click
 from hwdash.cli.kept_sign_ins import KeptSignIns
 from hwdash.cli.output import Exit, refuse
 from hwdash.sdk.auth import ClientSecret, Credentials, SignedIn
+from hwdash.settings import SettingsError, secret_of
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -80,6 +81,11 @@ def load_connection(
     for name, variable in _VARIABLES.items():
         if environment.get(variable):
             values.setdefault(name, environment[variable])
+    try:
+        if "client_secret" not in values and (secret := secret_of("client_secret", environment)):
+            values["client_secret"] = secret
+    except SettingsError as error:
+        refuse(str(error), Exit.USAGE)
     authority = values.get("authority", values.get("url", "")).rstrip("/")
     needed = ["url", "tenant_id"]
     if needs_caller and not values.get("client_secret"):

@@ -7,8 +7,9 @@ pair or the new one, never a mixture. ``NAME.crt`` is the certificate alone, for
 The encryption is PBES2 with scrypt (RFC 7914) and AES-256-CBC, which OpenSSL and cryptography read. cryptography itself
 writes PKCS#8 with 2,048 rounds of PBKDF2 only, too few for a passphrase that a person chose.
 
-The passphrase comes from HWDASH_KEY_PASSPHRASE, or else from the file ``passphrase`` in the folder, made at first use
-of 256 random bits. Nobody guesses those, so the keys under them are stretched little, and open at once.
+The passphrase comes from HWDASH_KEY_PASSPHRASE, from the file that HWDASH_KEY_PASSPHRASE_FILE names or from a
+credential of systemd (settings.py), or else from the file ``passphrase`` in the folder, made at first use of 256 random
+bits. Nobody guesses those, so the keys under them are stretched little, and open at once.
 
 What that file is worth: it keeps a copy of single key files (a stray backup, a support archive) useless, and lets the
 service start unattended. It does not protect from somebody who can read the whole folder. Who wants that gives the
@@ -42,6 +43,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from hwdash.drivers.asn1 import der
+from hwdash.settings import SettingsError, secret_of
 from hwdash.signing.errors import KeysError
 
 PASSPHRASE_VARIABLE = "HWDASH_KEY_PASSPHRASE"  # noqa: S105 the name of a variable, not a secret
@@ -89,7 +91,7 @@ class KeyFolder:
             mode = stat.S_IMODE(path.stat().st_mode)
             if mode & 0o077:
                 raise KeysError(f"{path} is open to other users (mode {mode:o}): run chmod 700 on it")
-            if given := environment.get(PASSPHRASE_VARIABLE):
+            if given := _given(environment):
                 return cls(path, _utf8(given))
             with _locked(path):
                 stored = _stored_passphrase(path)
@@ -202,6 +204,13 @@ def write_atomically(path: Path, content: bytes, *, mode: int) -> None:
             os.close(folder)
     except OSError as error:
         raise KeysError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def _given(environment: Mapping[str, str]) -> str | None:
+    try:
+        return secret_of("key_passphrase", environment)
+    except SettingsError as error:
+        raise KeysError(str(error)) from error
 
 
 def _utf8(passphrase: str) -> bytes:
