@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lxml import etree
 
 from finished_submission import MANUAL
 from service import (
@@ -248,5 +249,37 @@ def test_a_list_that_cannot_be_used_stops_the_start(tmp_path: Path) -> None:
         done = subprocess.run(command, env=made.environment, capture_output=True, text=True, check=False, timeout=60)
         assert done.returncode == 1
         assert f"bad_hashes: {file}" in done.stderr
+        assert said in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_the_export_names_the_recalled_files_and_stops_them(recalled: Recalled, tmp_path: Path) -> None:
+    """The list that the service exports, given back to a service, refuses the driver; the policy denies its digests."""
+    policy, hashes = tmp_path / "recalled.xml", tmp_path / "recalled.json"
+    words = ("admin", "recall", "export", "--policy", str(policy), "--hashes", str(hashes), "--json")
+    told = json.loads(hwdash(*words, environment=recalled.served.made.environment))
+    files = _shown(recalled)["files"]
+    assert told == {"recalls": 1, "files": len(files), "incomplete": []}
+    images = [each for each in files if each["kind"] == "pe"]
+    denied = {each.get("Hash") for each in etree.parse(policy).iter("{*}Deny")}
+    assert denied == {each[name].upper() for each in images for name in ("authenticodeSha1", "authenticodeSha256")}
+    (entry,) = json.loads(hashes.read_text())
+    assert [each["Filename"] for each in entry["KnownVulnerableSamples"]] == [Path(each["path"]).name for each in files]
+    with serve(make_service(tmp_path, HWDASH_BAD_HASHES=str(hashes))) as served:
+        failed = served.client().submit(signed_cabinet(tmp_path, served.made.vendor))
+        assert failed["workflowStatus"]["state"] == "failed"
+        assert f"package.known-bad in {images[0]['path']}" in failed["workflowStatus"]["messages"][0]
+
+
+def test_an_export_needs_to_know_what_to_write(recalled: Recalled, tmp_path: Path) -> None:
+    for words, said in (
+        ([], "say what to write"),
+        (["--policy", str(tmp_path / "none" / "x.xml")], "No such file or directory"),
+    ):
+        command = [*HWDASH, "admin", "recall", "export", *words]
+        done = subprocess.run(
+            command, env=recalled.served.made.environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode in (1, 2)
         assert said in done.stderr
         assert "Traceback" not in done.stderr

@@ -14,10 +14,14 @@ from hwdash.cli.output import Exit, json_option, print_json, print_table, refuse
 from hwdash.cli.service_options import data_option, existing_service, told_plainly
 from hwdash.clock import system_clock
 from hwdash.pipeline.recall import DeniedName, NothingToRecall, Recalled, recall_driver
+from hwdash.pipeline.recall_lists import hash_list_of, policy_of, recalled_drivers
 from hwdash.pipeline.review import Decision, ReasonRefused
+from hwdash.signing.keys import write_atomically
 from hwdash.storage.blobs import BlobStore
 from hwdash.storage.database import Database
 from hwdash.storage.recalls import all_recalls, files_of, find_recall
+
+_NEW_FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 class _RecallGroup(click.Group):
@@ -121,6 +125,36 @@ def show(submission_id: int, as_json: bool, data: Path | None) -> None:
     for name, value in shown.items():
         click.echo(f"{name}: {value}")
     print_table(["path", "kind", "authenticode_sha256", "sha256"], files)
+
+
+@recall.command("export")
+@click.option(
+    "--policy", metavar="FILE", type=_NEW_FILE, help="Write an App Control policy that denies what was recalled."
+)
+@click.option("--hashes", metavar="FILE", type=_NEW_FILE, help="Write the digests, as the public lists have them.")
+@json_option
+@data_option
+def export(policy: Path | None, hashes: Path | None, as_json: bool, data: Path | None) -> None:
+    """Write what was recalled for those who run machines."""
+    if policy is None and hashes is None:
+        raise click.UsageError("say what to write: --policy FILE, --hashes FILE, or both.")
+    settings = existing_service(data)
+    with transaction(data) as connection:
+        recalled = recalled_drivers(connection)
+    missing = [each.row.submission_id for each in recalled if each.row.problem or not each.row.is_measured]
+    with told_plainly():
+        if policy is not None:
+            write_atomically(policy, policy_of(recalled, settings.public_url), mode=0o644)
+        if hashes is not None:
+            write_atomically(hashes, hash_list_of(recalled), mode=0o644)
+    if missing:
+        say(f"Not all digests are known of {', '.join(map(str, missing))}: recall again when the package can be read.")
+    if as_json:
+        print_json(
+            {"recalls": len(recalled), "files": sum(len(each.files) for each in recalled), "incomplete": missing}
+        )
+    else:
+        click.echo(f"{len(recalled)} recalls with {sum(len(each.files) for each in recalled)} files")
 
 
 _CAMEL = {"authenticode_sha1": "authenticodeSha1", "authenticode_sha256": "authenticodeSha256"}
