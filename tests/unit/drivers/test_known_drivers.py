@@ -1,7 +1,6 @@
 """Lists of known bad drivers: what is read, what is looked over, and that whatever is wrong is told with its place."""
 
 import json
-import secrets
 from contextlib import suppress
 
 import pytest
@@ -11,7 +10,7 @@ from hypothesis import strategies as st
 from hwdash.drivers.errors import ParseError
 from hwdash.drivers.known_drivers import KnownDrivers
 
-SHA256, SHA1, MD5 = secrets.token_hex(32), secrets.token_hex(20), secrets.token_hex(16)
+SHA256, SHA1, MD5 = "5a" * 32, "1c" * 20, "d3" * 16
 
 
 def listed(*samples: object, **entry: object) -> bytes:
