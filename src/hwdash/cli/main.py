@@ -15,6 +15,7 @@ COMMANDS = {
     "login": ("hwdash.cli.login", "login", "Sign in as a person."),
     "logout": ("hwdash.cli.login", "logout", "End the sign-in."),
     "submit": ("hwdash.cli.submit", "submit", "Submit a package, wait, and download what was signed."),
+    "verify": ("hwdash.cli.verify", "verify", "Check a signed package and its statement of provenance, offline."),
     "product": ("hwdash.cli.product", "product", "The products of the account: list, show, create, update."),
     "submission": ("hwdash.cli.submission", "submission", "The submissions of a product, step by step."),
     "label": ("hwdash.cli.label", "label", "Publish drivers: the shipping labels of a submission."),

@@ -39,7 +39,15 @@ from hwdash.drivers.extensions import UNREADABLE, extended_key_usages, read_cert
 from hwdash.signing.authority import EXTENDED_KEY_USAGE, IDENTITIES, PREPRODUCTION, PROVENANCE
 from hwdash.signing.errors import SigningRefused
 from hwdash.signing.keys import KeyFolder
-from hwdash.signing.signer import LocalSigner, SigningRecord, is_sha256, record_document, record_refusals, sign_bytes
+from hwdash.signing.signer import (
+    REQUIRED_STEPS,
+    LocalSigner,
+    SigningRecord,
+    is_sha256,
+    record_document,
+    record_refusals,
+    sign_bytes,
+)
 
 PAYLOAD_TYPE: Final = "application/vnd.in-toto+json"
 STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
@@ -180,6 +188,8 @@ def _refusals(request: StatementRequest) -> Iterable[str]:
             yield f"the result of step {step} is missing"
         elif not hmac.compare_digest(record.finished_steps.get(step, ""), result_digest(request.results[step])):
             yield f"the result of step {step} is not the one on record"
+    if set(request.results) - set(SHOWN_STEPS):
+        yield f"no other results are taken than those of {', '.join(SHOWN_STEPS)}"
     yield from _result_refusals(request.results)
     yield from _content_refusals(request)
 
@@ -252,7 +262,7 @@ def _statement(request: StatementRequest, service: str) -> bytes:
     }
     steps = [
         {"name": step, "digest": {"sha256": digest}, **({"annotations": said[step]} if step in said else {})}
-        for step, digest in sorted(record.finished_steps.items())
+        for step, digest in sorted(record.finished_steps.items(), key=lambda item: (_place(item[0]), item[0]))
     ]
     document = {
         "_type": STATEMENT_TYPE,
@@ -282,6 +292,10 @@ def _statement(request: StatementRequest, service: str) -> bytes:
         },
     }
     return json.dumps(document, separators=(",", ":")).encode()
+
+
+def _place(step: str) -> int:
+    return REQUIRED_STEPS.index(step) if step in REQUIRED_STEPS else len(REQUIRED_STEPS)
 
 
 def _signing(request: StatementRequest) -> dict[str, str]:
