@@ -54,6 +54,10 @@ class Settings:
     """How many requests an application may send in a minute, in the long run, to one process of the service."""
     request_burst: int = 3000
     """How many requests an application may send at once."""
+    audit_checkpoints: str = ""
+    """A folder to which signed checkpoints of the audit log are added; empty: none are."""
+    audit_checkpoint_minutes: int = 60
+    """How often, in minutes."""
     signature_url: str = ""
     """The URL that signatures name for more information; empty: none."""
     sandbox_step_times: str = ""

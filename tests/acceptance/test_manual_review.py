@@ -50,6 +50,11 @@ def test_waits_for_a_word_and_follows_it(reviewing: Made, tmp_path: Path) -> Non
             "Ann Reviewer",
             environment=environment,
         )
+        (entry,) = json.loads(
+            hwdash("admin", "audit", "list", "--action", "admin review approve", "--json", environment=environment)
+        )["entries"]
+        assert entry["object"] == {"kind": "submissions", "id": str(good["id"])}
+        assert entry["details"]["parameters"]["by"] == "Ann Reviewer"
         finished = client.finished(good)
         assert finished["workflowStatus"] == {
             "currentStep": "finalizeIngestion",

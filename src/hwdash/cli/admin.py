@@ -16,6 +16,7 @@ GROUPS = {
     "approval": ("hwdash.cli.admin_approval", "approval", "The shipping labels that wait for a person's approval."),
     "rollout": ("hwdash.cli.admin_rollout", "rollout", "The gradual rollouts of shipping labels."),
     "recall": ("hwdash.cli.admin_recall", "recall", "Take released drivers back."),
+    "audit": ("hwdash.cli.admin_audit", "audit", "The audit log: list, checkpoint, verify."),
     "review": ("hwdash.cli.review", "review", "The submissions that wait for a person's review."),
 }
 

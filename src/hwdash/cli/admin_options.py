@@ -9,8 +9,10 @@ import click
 import sqlalchemy as sa
 from cryptography import x509
 
+from hwdash.cli.admin_changes import changes_recorded
 from hwdash.cli.output import Exit, Refused, refuse
 from hwdash.cli.service_options import existing_service, told_plainly
+from hwdash.clock import system_clock
 from hwdash.domain.errors import DomainError
 from hwdash.storage.accounts import all_accounts
 from hwdash.storage.database import Database
@@ -24,13 +26,16 @@ FILE = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_
 
 @contextmanager
 def transaction(data: Path | None) -> Iterator[sa.Connection]:
-    """A writing transaction on the service's database; what it refuses ends the command."""
+    """A writing transaction on the service's database; what it refuses ends the command.
+
+    Whatever it changes, it leaves an entry of the audit log: the command with its parameters, by whom, and the rows.
+    """
     settings = existing_service(data)
     with told_plainly():
         database = Database(settings.database)
         try:
             database.create()
-            with database.writing() as connection:
+            with database.writing() as connection, changes_recorded(connection, system_clock):
                 yield connection
         finally:
             database.close()

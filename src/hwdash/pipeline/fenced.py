@@ -14,8 +14,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from hwdash.domain.audit import WORKFLOW, act
 from hwdash.pipeline.engine import Outcome
 from hwdash.pipeline.work import Done, Resources, StepFailed, Waiting, Work
+from hwdash.signing.provenance import result_digest
+from hwdash.storage.audit import append
 from hwdash.storage.database import Database
 
 log = logging.getLogger(__name__)
@@ -24,6 +27,8 @@ GIVEN_UP = (
     "The service could not finish this step although it tried for a while. Nothing is known to be wrong with the "
     "package; the operator finds the reason in the service's log."
 )
+
+_SIGNING = "signing"
 
 Steps = Mapping[str, Callable[[Work], Done | Waiting]]
 
@@ -42,6 +47,8 @@ class FencedWorkflow(ABC):
     """Runs the steps of one kind of workflow, one call a step."""
 
     kind: str
+    object_kind: str
+    """What is moved, as the audit log names it."""
     steps: Steps
 
     def __init__(self, database: Database, resources: Resources) -> None:
@@ -59,30 +66,43 @@ class FencedWorkflow(ABC):
         try:
             done = self.steps[step](work)
         except StepFailed as refusal:
-            return self._end(work, step, self.failed(work, step, refusal.messages))
+            return self._end(work, step, self.failed(work, step, refusal.messages), "fail_step")
         if isinstance(done, Waiting):
             log.info("%s %d: %s", self.kind, object_id, done.reason)
             return Outcome.STOP
-        return self._end(work, step, self.advanced(step, done))
+        return self._end(work, step, self.advanced(step, done), "end_step")
 
     def give_up(self, object_id: int, step: str) -> None:
         """Fail a step that was tried often enough."""
         work = self._claim(object_id, step)
         if work is not None:
-            self._end(work, step, self.failed(work, step, [GIVEN_UP]))
+            self._end(work, step, self.failed(work, step, [GIVEN_UP]), "fail_step")
 
     def _claim(self, object_id: int, step: str) -> Work | None:
         with self._database.writing() as connection:
             return self.claim(connection, object_id, step)
 
-    def _end(self, work: Work, step: str, ending: Ending) -> Outcome:
+    def _end(self, work: Work, step: str, ending: Ending, action: str) -> Outcome:
         with self._database.writing() as connection:
             ended = self.store(connection, work, step, ending)
+            if ended:
+                self._record(connection, work, step, ending, action)
         became = "ended, and the workflow with it" if ending.is_last else "ended"
         log.info("%s %d: %s %s", self.kind, work.object_id, step, became if ended else "was taken over by another run")
         if ending.is_last and ended:
             shutil.rmtree(work.workspace, ignore_errors=True)
         return Outcome.STOP if ending.is_last else Outcome.NEXT
+
+    def _record(self, connection: sa.Connection, work: Work, step: str, ending: Ending, action: str) -> None:
+        """The end of the step in the audit log, and each signature that it made."""
+        now, actor, thing = self.resources.clock(), (WORKFLOW, self.kind), (self.object_kind, work.object_id)
+        digest = result_digest(ending.result)
+        append(connection, act(work.account_id, now, actor, action, thing, step=step, resultSha256=digest))
+        made = [*ending.result.get("catalogs", ()), *ending.result.get("files", ())] if step == _SIGNING else ()
+        for each in made:
+            told = {name: ending.result[name] for name in ("identity", "certificate", "when")}
+            told |= {"path": each["path"], "signedDataSha256": each["signature"]}
+            append(connection, act(work.account_id, now, actor, "sign", thing, **told))
 
     @abstractmethod
     def claim(self, connection: sa.Connection, object_id: int, step: str) -> Work | None:

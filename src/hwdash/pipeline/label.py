@@ -4,12 +4,16 @@ What a label asks for is pending until its run goes live. A run that fails takes
 live.
 """
 
+import json
 import logging
+from collections.abc import Mapping
 from datetime import datetime
+from hashlib import sha256
 from typing import Any
 
 import sqlalchemy as sa
 
+from hwdash.domain.audit import WORKFLOW, act
 from hwdash.pipeline import (
     finalize_pre_processing,
     microsoft_approval,
@@ -23,6 +27,7 @@ from hwdash.pipeline.engine import Course, Outcome
 from hwdash.pipeline.label_work import Failed, LabelStepResult, LabelSteps, Moved, Wait
 from hwdash.pipeline.report import publish_label_error_report
 from hwdash.pipeline.work import MESSAGES_SHOWN, Resources
+from hwdash.storage.audit import append
 from hwdash.storage.database import Database
 from hwdash.storage.label_progress import (
     claim_label_step,
@@ -115,12 +120,16 @@ class LabelWorkflow:
                 moved = {"current_step": following[0]} if following else {"state": WorkflowState.COMPLETED}
                 told = {"messages": [], "step_since": now, "updated_at": now}
                 move_label(connection, row.id, {**told, **changes, **moved})
+                _record(connection, row, "end_step", changes, now)
                 return Outcome.NEXT if following else Outcome.STOP
             case Wait(until, messages, changes):
                 move_label(connection, row.id, {**changes, "wake_at": until, "messages": list(messages)})
+                if changes:
+                    _record(connection, row, "move_label", changes, now)
                 return Outcome.STOP
             case Failed():
                 move_label(connection, row.id, self._failure(connection, row, result, now))
+                _record(connection, row, "fail_step", {"messages": result.messages}, now)
                 return Outcome.STOP
 
     def _failure(self, connection: sa.Connection, row: sa.Row[Any], failed: Failed, now: datetime) -> dict[str, Any]:
@@ -136,3 +145,13 @@ class LabelWorkflow:
             "updated_at": now,
             **targeting,
         }
+
+
+def _record(
+    connection: sa.Connection, row: sa.Row[Any], action: str, changes: Mapping[str, Any], now: datetime
+) -> None:
+    """What became of a step, in the audit log: with the digest of what it changed."""
+    digest = sha256(json.dumps(changes, sort_keys=True, default=str).encode()).hexdigest()
+    told = {"step": row.current_step, "run": row.run, "resultSha256": digest}
+    actor = WORKFLOW, course_of(row.destination).kind
+    append(connection, act(row.account_id, now, actor, action, ("shipping label", row.id), **told))

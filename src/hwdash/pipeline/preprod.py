@@ -75,6 +75,7 @@ class PreprodWorkflow(FencedWorkflow):
     """Runs the steps of preproduction packages."""
 
     kind = PREPROD.kind
+    object_kind = "preproduction package"
     steps = STEPS
 
     def claim(self, connection: sa.Connection, object_id: int, step: str) -> Work | None:

@@ -13,10 +13,12 @@ from typing import Any, BinaryIO
 
 import sqlalchemy as sa
 
+from hwdash.domain.audit import act
 from hwdash.drivers.catalog import trust_list_element
 from hwdash.drivers.errors import DriversError
 from hwdash.pipeline.report import publish_label_error_report
 from hwdash.pipeline.review import Decision, ReasonRefused, check_reason
+from hwdash.storage.audit import append, operator
 from hwdash.storage.blobs import BlobError, BlobStore
 from hwdash.storage.database import Database
 from hwdash.storage.label_progress import expire, lock_label, move_label
@@ -124,6 +126,11 @@ def _take_back(
         "label_ids": ended,
     }
     insert_recall(connection, submission_id, values)
+    for each in family:
+        if (own := find_any_submission(connection, each)) is not None:
+            told = {"by": decision.by, "reason": decision.reason, "author": submission_id}
+            done = act(own.account_id, decision.when, operator(), "recall_driver", ("submission", each), **told)
+            append(connection, done)
 
 
 def _end_label(connection: sa.Connection, blobs: BlobStore, label_id: int, decision: Decision) -> bool:

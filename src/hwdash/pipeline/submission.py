@@ -54,6 +54,7 @@ class SubmissionWorkflow(FencedWorkflow):
     """Runs the steps of submissions."""
 
     kind = SUBMISSION.kind
+    object_kind = "submission"
     steps = STEPS
 
     def claim(self, connection: sa.Connection, object_id: int, step: str) -> Work | None:

@@ -25,6 +25,7 @@ from hwdash.pipeline.submission import SUBMISSION, SubmissionWorkflow
 from hwdash.pipeline.work import Resources
 from hwdash.server.answer_headers import AnswerHeaders
 from hwdash.server.api.routes import ROUTES
+from hwdash.server.audit_log import end_audit_log, keep_audit_log
 from hwdash.server.blobs import BlobEndpoint
 from hwdash.server.checked_signer import start_checked_signer
 from hwdash.server.docs_page import PAGE_HEADERS, docs_page
@@ -37,6 +38,7 @@ from hwdash.server.label_wakes import wake_labels
 from hwdash.server.oauth2 import oauth2_routes
 from hwdash.server.openapi import openapi
 from hwdash.server.page_tokens import PageTokens
+from hwdash.server.refusals import Refusals
 from hwdash.server.sas import SasSigner
 from hwdash.server.service import Service
 from hwdash.server.tokens import TokenIssuer
@@ -114,6 +116,7 @@ def create_service(
         pages=PageTokens(keys.sas),
         workflows=workflows,
         uploads=Uploads(),
+        refusals=Refusals(database, clock),
         clock=clock,
     )
     labels = around_labels(service, LabelWorkflow(database, resources))
@@ -132,6 +135,7 @@ def create_service(
         tasks = [
             asyncio.create_task(warn_of_expiry(service)),
             asyncio.create_task(wake_labels(service, engine)),
+            asyncio.create_task(keep_audit_log(service)),
         ]
         try:
             yield
@@ -149,6 +153,7 @@ def create_service(
     def stop() -> None:
         workflows.close()
         signer.close()
+        end_audit_log(settings, database)
         database.close()
 
     return Running(_application(service, lifespan, engine, entra, is_sandbox=sandbox), service, workflow)

@@ -19,14 +19,17 @@ from starlette.responses import HTMLResponse, JSONResponse
 from starlette.routing import Route
 
 from hwdash.clock import Clock
+from hwdash.domain.audit import PERSON, UNKNOWN, act
 from hwdash.server.attempts import Attempts
 from hwdash.server.device_page import HEADERS, done_page, form_page
+from hwdash.server.refusals import Refusals, unknown
 from hwdash.server.token_requests import (
     NO_STORE,
     TokenRefusal,
     asked_audience,
     guid,
     missing,
+    note_refusal,
     read_form,
     refusal_answer,
     shown,
@@ -35,6 +38,7 @@ from hwdash.server.token_requests import (
 from hwdash.server.tokens import LIFETIME, Person, TokenIssuer
 from hwdash.storage import sign_ins, users
 from hwdash.storage.accounts import AccountError, account_of_tenant
+from hwdash.storage.audit import append
 from hwdash.storage.database import Database
 from hwdash.storage.passwords import password_matches
 from hwdash.storage.sign_ins import Granted, OpenSignIn, Poll
@@ -52,6 +56,9 @@ _WRONG = (
     "The name or the password is wrong, or you may not sign in. After several wrong passwords, wait a quarter of an "
     "hour."
 )
+POLLS = ("authorization_pending", "slow_down")
+"""What a terminal is told while it waits: no refusals."""
+_SIGN_IN = ("request", "sign_in")
 _WRONG_CODE = "The code is wrong, was used, or has ended. Enter the one that your terminal shows now."
 
 
@@ -66,10 +73,11 @@ class _Attempt:
 class SignIns:
     """The endpoints of one service. Several processes share the database; each limits attempts by itself."""
 
-    def __init__(self, issuer: TokenIssuer, database: Database, clock: Clock) -> None:
+    def __init__(self, issuer: TokenIssuer, database: Database, clock: Clock, refusals: Refusals) -> None:
         self._issuer = issuer
         self._database = database
         self._clock = clock
+        self._refusals = refusals
         self._hashing = asyncio.Semaphore(_AT_ONCE)
         self._begun = Attempts(clock, limit=60)
         self._wrong = Attempts(clock, limit=30)
@@ -140,6 +148,7 @@ class SignIns:
             if isinstance(made, TokenRefusal):
                 raise made
         except TokenRefusal as refusal:
+            await note_refusal(self._refusals, request, refusal)
             return refusal_answer(request, refusal, self._clock())
         page = f"{self._issuer.public_url}{PAGE}"
         lasts, interval = int(sign_ins.CODE_LIFETIME.total_seconds()), int(INTERVAL.total_seconds())
@@ -162,7 +171,7 @@ class SignIns:
                 raise missing("token")
         except TokenRefusal as refusal:
             return refusal_answer(request, refusal, self._clock())
-        await self._database.write(sign_ins.end_family, token)
+        await self._database.write(_sign_out, token, self._clock())
         return JSONResponse({}, headers=NO_STORE)
 
     async def _show(self, request: Request) -> HTMLResponse:
@@ -182,9 +191,10 @@ class SignIns:
         sign_in = await self._database.read(sign_ins.open_sign_in, fields.get("code", ""), now)
         if sign_in is None:
             self._wrong.try_once(_address(request))
+            await self._refusals.note(unknown(_address(request)), _SIGN_IN, "wrong code")
             return self._form(request, 400, problem=_WRONG_CODE)
         if fields.get("answer") == "deny":
-            await self._database.write(sign_ins.answer_sign_in, sign_in, None, now)
+            await self._database.write(_deny, sign_in, _address(request), now)
             return HTMLResponse(done_page("The sign-in was refused. You can close this page."), headers=HEADERS)
         return await self._sign_in(request, fields, sign_in)
 
@@ -200,6 +210,10 @@ class SignIns:
         if person is None or not matches or not attempt.may_try:
             self._wrong.try_once(_address(request))
             await self._database.write(sign_ins.count_failure, sign_in)
+            # Not the name that was entered: it may be a password in the wrong field.
+            who = unknown(_address(request), sign_in.account_id)
+            tried = None if person is None else person.id
+            await self._refusals.note(who, _SIGN_IN, "wrong name or password, or barred", person=tried)
             return self._form(request, 400, problem=_WRONG, **shown_again)
         chosen = fields.get("new_password", "")
         if person.one_time_until is not None and (not chosen or chosen != fields.get("new_password_again")):
@@ -245,7 +259,24 @@ def _finish(connection: sa.Connection, sign_in: OpenSignIn, person: User, chosen
     if person.one_time_until is not None:
         users.choose_password(connection, person, chosen)
     users.note_success(connection, person.id)
-    return sign_ins.answer_sign_in(connection, sign_in, person.id, now)
+    is_done = sign_ins.answer_sign_in(connection, sign_in, person.id, now)
+    if is_done or person.one_time_until is not None:
+        chose = person.one_time_until is not None
+        done = "sign_in" if is_done else "choose_password"
+        thing = "person", person.id
+        append(connection, act(sign_in.account_id, now, (PERSON, person.id), done, thing, chosePassword=chose))
+    return is_done
+
+
+def _deny(connection: sa.Connection, sign_in: OpenSignIn, address: str, now: datetime) -> None:
+    if sign_ins.answer_sign_in(connection, sign_in, None, now):
+        append(connection, act(sign_in.account_id, now, (UNKNOWN, address), "deny_sign_in", _SIGN_IN))
+
+
+def _sign_out(connection: sa.Connection, token: str, now: datetime) -> None:
+    person = sign_ins.end_family(connection, token)
+    if person is not None and (known := users.user(connection, person)) is not None:
+        append(connection, act(known.account_id, now, (PERSON, person), "sign_out", ("person", person)))
 
 
 _REFUSED = {
@@ -269,6 +300,7 @@ def _exchange_device_code(
     person = users.user(connection, granted.user_id)
     if person is None or person.is_disabled:
         return TokenRefusal(*_REFUSED[Poll.DENIED])
+    _note_token(connection, person, now, "device code")
     return person, granted.audience, sign_ins.new_refresh_token(connection, granted, now)
 
 
@@ -284,8 +316,13 @@ def _exchange_refresh_token(
     person = users.user(connection, granted.user_id)
     if person is None or person.is_disabled or person.account_id != account.id:
         return ended
+    _note_token(connection, person, now, "refresh token")
     renewed = sign_ins.new_refresh_token(connection, Granted(person.id, granted.audience), now, family=family)
     return person, granted.audience, renewed
+
+
+def _note_token(connection: sa.Connection, person: User, now: datetime, by: str) -> None:
+    append(connection, act(person.account_id, now, (PERSON, person.id), "get_token", ("person", person.id), by=by))
 
 
 def _client(fields: dict[str, str]) -> str:

@@ -1,8 +1,9 @@
 """The frame around every route of the table: what each request of the API goes through, once and in this order.
 
 Path form, correlation headers, route, token, ids of the path, query, body; then in one transaction the role, the
-repeated create, and the route's own function; then the answer, or the refusal as JSON (contract/api.md 1 and 3.17).
-Whoever lacks the role is refused for that, whatever else is wrong with the request.
+repeated create, the route's own function, and what it did as an entry of the audit log; then the answer, or the refusal
+as JSON (contract/api.md 1 and 3.17). Whoever lacks the role is refused for that, whatever else is wrong with the
+request. A refused token or role is an entry too.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ import hashlib
 import logging
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -18,14 +20,17 @@ from pydantic_core import to_json
 from sqlalchemy.exc import IntegrityError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from hwdash.domain.audit import LONGEST, act
 from hwdash.domain.errors import Code, DomainError
 from hwdash.server.blob_wire import blob_problem, byte_range, conditions, etags, http_date, is_unmodified
 from hwdash.server.errors import HttpProblem, domain_answer, problem_answer
 from hwdash.server.paths import RouteTree, canonical_path, identifier
+from hwdash.server.refusals import principal, unknown
 from hwdash.server.requests import Identity, authenticate, authorize, read_json, read_model
-from hwdash.server.route import NUMBERS, Exchange, FileAnswer, JsonAnswer, Route
+from hwdash.server.route import NUMBERS, Caller, Exchange, FileAnswer, JsonAnswer, Route
 from hwdash.server.service import Service
 from hwdash.server.throttle import Throttle
+from hwdash.storage.audit import append
 from hwdash.storage.blob_files import BlobError
 from hwdash.storage.creates import CreateKey, find_created, remember_created
 from hwdash.wire.base import WireModel
@@ -74,7 +79,7 @@ class Frame:
         request_id = correlation["MS-RequestId"]
         try:
             route = found.route(scope["method"])
-            exchange = Exchange(path, request_id, headers, lambda: _body(receive))
+            exchange = Exchange(path, request_id, headers, lambda: _body(receive), (scope.get("client") or ("",))[0])
             document = await self._run(route, exchange, found.parameters, scope["query_string"])
             if isinstance(document, FileAnswer):
                 await self._send_file(send, route.status, document, headers, correlation)
@@ -97,12 +102,44 @@ class Frame:
         await _send(send, status, body, {**correlation, **more})
 
     async def _run(self, route: Route, exchange: Exchange, parameters: Mapping[str, str], query: bytes) -> Any:
+        identity = None
+        try:
+            identity = authenticate(self._service, exchange.headers) if route.roles else None
+            return await self._run_for(identity, route, exchange, parameters, query)
+        except (DomainError, HttpProblem) as error:
+            await self._note_refusal(error, identity, route, exchange)
+            raise
+
+    async def _note_refusal(
+        self, error: DomainError | HttpProblem, identity: Identity | None, route: Route, exchange: Exchange
+    ) -> None:
+        """An entry of the audit log for a token or a role that was refused, and for nothing else."""
+        if isinstance(error, HttpProblem) and error.status == 401:
+            who = unknown(exchange.address)
+        elif isinstance(error, DomainError) and error.code is Code.FORBIDDEN and identity is not None:
+            who = principal(identity)
+        else:
+            return
+        told = {
+            "requestId": exchange.request_id[:LONGEST],
+            "path": exchange.path[:LONGEST],
+            "address": exchange.address,
+        }
+        await self._service.refusals.note(who, ("request", route.action), error.message, **told)
+
+    async def _run_for(
+        self,
+        identity: Identity | None,
+        route: Route,
+        exchange: Exchange,
+        parameters: Mapping[str, str],
+        query: bytes,
+    ) -> Any:
         service = self._service
-        identity = authenticate(service, exchange.headers) if route.roles else None
         if identity is not None:
             self._throttle.take(identity[0])
         try:
-            ids, arguments = await self._read(route, exchange, parameters, query)
+            ids, arguments, digest = await self._read(route, exchange, parameters, query)
         except (DomainError, HttpProblem):
             if identity is not None and route.roles is not None:
                 # Who may not make this request learns nothing of what else is wrong with it. The role of a sound
@@ -115,29 +152,34 @@ class Frame:
             caller = await service.database.read(authorize, identity, route.roles)
             return await route.stream(service, caller, exchange, *ids)
         key = None if route.again is None else _create_key(exchange.request_id, route, ids, arguments)
+        told = _Told(exchange.request_id, dict(zip(parameters, ids, strict=True)), digest)
         database = service.database
         run = database.write if route.writes else database.read_point if route.is_point else database.read
         try:
-            return await run(_perform, service, route, identity, ids, arguments, key)
+            return await run(_perform, service, route, identity, ids, arguments, key, told)
         except IntegrityError:
             if key is None:
                 raise
             # All of it is undone. It repeats a request that was done before, or that is done just now: find what that
             # one made.
-            return await run(_perform, service, route, identity, ids, arguments, key, is_repeated=True)
+            return await run(_perform, service, route, identity, ids, arguments, key, told, is_repeated=True)
 
     async def _read(
         self, route: Route, exchange: Exchange, parameters: Mapping[str, str], query: bytes
-    ) -> tuple[list[Any], list[WireModel]]:
-        """The ids of the path, and the query and the body that the route takes. Raises DomainError and HttpProblem."""
+    ) -> tuple[list[Any], list[WireModel], str | None]:
+        """The ids of the path, the query and the body that the route takes, and the body's SHA-256 in hex.
+
+        Raises DomainError and HttpProblem.
+        """
         ids = [identifier(value, NUMBERS[name]) if name in NUMBERS else value for name, value in parameters.items()]
         arguments: list[WireModel] = []
+        digest = None
         if route.query is not None:
             arguments.append(read_model(route.query, _query(query)))
         if route.body is not None:
-            body = await read_json(exchange.headers, exchange.body(), route.largest_body)
+            body, digest = await read_json(exchange.headers, exchange.body(), route.largest_body)
             arguments.append(read_model(route.body, body, self._service.settings))
-        return ids, arguments
+        return ids, arguments, digest
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send, path: str, correlation: Headers) -> None:
         inner = dict(
@@ -188,13 +230,14 @@ def _perform(
     ids: Sequence[Any],
     arguments: Sequence[Any],
     key: CreateKey | None,
+    told: "_Told",
     *,
     is_repeated: bool = False,
 ) -> Any:
     """The part of a request that is one transaction.
 
     A create does not ask first whether it is a repeated one, which few are: its unique key tells. ``is_repeated``: it
-    told so.
+    told so. A repeated one does nothing, and is no entry of the audit log.
     """
     call = route.call
     assert call is not None  # noqa: S101 - a route has call or stream
@@ -202,7 +245,10 @@ def _perform(
         return call(connection, service, *ids, *arguments)
     caller = authorize(connection, identity, route.roles)
     if key is None or route.again is None:
-        return call(connection, service, caller, *ids, *arguments)
+        document = call(connection, service, caller, *ids, *arguments)
+        if route.writes:
+            _record(connection, service, route, caller, document, told)
+        return document
     if is_repeated and (made := find_created(connection, caller.client_id, key)) is not None:
         return route.again(connection, service, caller, *ids, made)
     try:
@@ -214,7 +260,31 @@ def _perform(
         raise
     made = document["id"] if document else ids[-1]
     remember_created(connection, caller.client_id, key, made, service.clock())
+    _record(connection, service, route, caller, document, told)
     return document
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What the audit log tells of a request beside who made it."""
+
+    request_id: str
+    ids: Mapping[str, Any]
+    body: str | None
+
+
+def _record(
+    connection: sa.Connection, service: Service, route: Route, caller: Caller, document: Any, told: _Told
+) -> None:
+    """The entry of the audit log, in the transaction of the act."""
+    ids = dict(told.ids)
+    if route.made is None:
+        name, number = ids.popitem()
+        thing = NUMBERS[name], number
+    else:
+        thing = route.made, document["id"]
+    details = {"requestId": told.request_id[:LONGEST], "ids": ids or None, "bodySha256": told.body}
+    append(connection, act(caller.account_id, service.clock(), caller.actor, route.action, thing, **details))
 
 
 def _create_key(request_id: str, route: Route, ids: Sequence[Any], arguments: Sequence[WireModel]) -> CreateKey:

@@ -20,14 +20,17 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from hwdash.clock import Clock
+from hwdash.domain.audit import APPLICATION, act
 from hwdash.server.assertions import AssertionRejected, UsedAssertions, claimed_client, verify_assertion
-from hwdash.server.device_code import DEVICE_CODE, REFRESH_TOKEN, SignIns
+from hwdash.server.device_code import DEVICE_CODE, POLLS, REFRESH_TOKEN, SignIns
+from hwdash.server.refusals import Refusals
 from hwdash.server.token_requests import (
     NO_STORE,
     TokenRefusal,
     asked_audience,
     guid,
     missing,
+    note_refusal,
     read_form,
     refusal_answer,
     shown,
@@ -36,6 +39,7 @@ from hwdash.server.token_requests import (
 from hwdash.server.tokens import LIFETIME, TokenIssuer
 from hwdash.storage import accounts, certificates
 from hwdash.storage.accounts import Account, Application, SecretCheck
+from hwdash.storage.audit import append
 from hwdash.storage.database import Database
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -65,12 +69,15 @@ def oauth2_routes(
     used = UsedAssertions() if single_use_assertions else None
     public_url = issuer.public_url
     run = database.read
-    people = SignIns(issuer, database, clock)
+    refusals = Refusals(database, clock)
+    people = SignIns(issuer, database, clock, refusals)
 
     async def token(request: Request, version: str) -> JSONResponse:
         try:
             answer = await grant(request, request.path_params["tenant"], version)
         except TokenRefusal as refusal:
+            if refusal.error not in POLLS:
+                await note_refusal(refusals, request, refusal)
             return refusal_answer(request, refusal, clock())
         return JSONResponse(answer, headers=NO_STORE)
 
@@ -119,6 +126,10 @@ def oauth2_routes(
             version=version,
             by_certificate=bool(assertion),
         )
+        proof = "certificate" if assertion else "secret"
+        thing = "application", application.client_id
+        done = act(known.account.id, clock(), (APPLICATION, application.client_id), "get_token", thing, by=proof)
+        await database.write(append, done)
         return _grant(text, issued, audience, version)
 
     def check_assertion(assertion: str, application: Application, certificates: list[x509.Certificate]) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import codecs
 from collections.abc import AsyncIterator, Collection, Mapping
+from hashlib import sha256
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -53,11 +54,16 @@ def authenticate(service: Service, headers: Mapping[str, str]) -> Identity:
 def authorize(connection: sa.Connection, identity: Identity, roles: Collection[Role]) -> Caller:
     """The caller behind a proven identity, as the database knows it now. Raises DomainError, forbidden (403)."""
     known = check_access(find_principal(connection, *identity), roles)
-    return Caller(known.id, known.account_id, known.roles)
+    return Caller(known.id, known.account_id, known.roles, known.is_person)
 
 
-async def read_json(headers: Mapping[str, str], chunks: AsyncIterator[bytes], largest: int) -> dict[str, Any]:
-    """The request's body, a JSON object of at most so many bytes. Raises 415, 413, 408 and 400."""
+async def read_json(
+    headers: Mapping[str, str], chunks: AsyncIterator[bytes], largest: int
+) -> tuple[dict[str, Any], str]:
+    """The request's body, a JSON object of at most so many bytes, and its SHA-256 in hex.
+
+    Raises 415, 413, 408 and 400.
+    """
     media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type and media_type != "application/json" and not media_type.endswith("+json"):
         raise HttpProblem(415, f"The body must be application/json, not {media_type}.")
@@ -83,7 +89,7 @@ async def read_json(headers: Mapping[str, str], chunks: AsyncIterator[bytes], la
         raise MalformedBody(f"The body must be a JSON object, not {type(value).__name__}.")
     if b"\\u0000" in body and _has_nul(value):
         raise MalformedBody("The body has a NUL character (\\u0000) in a text, which is not stored.")
-    return value
+    return value, sha256(body).hexdigest()
 
 
 def read_model(model: type[M], value: Mapping[str, Any], settings: Settings | None = None) -> M:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hwdash.domain.access import SUBMITTERS
+from hwdash.domain.audit import APPLICATION, PERSON
 from hwdash.vocabulary import Role
 from hwdash.wire.base import WireModel
 
@@ -34,6 +35,8 @@ NUMBERS = {
     "package_id": "preproduction package",
     "asset_id": "asset",
 }
+# What is made in a collection, by the last segment of its path.
+_MADE_IN = {"products": "product", "submissions": "submission", "shippingLabels": "shipping label"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,12 @@ class Caller:
     client_id: str
     account_id: int
     roles: Collection[str]
+    is_person: bool = False
+
+    @property
+    def actor(self) -> tuple[str, str]:
+        """The caller as the audit log names them."""
+        return PERSON if self.is_person else APPLICATION, self.client_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +79,8 @@ class Exchange:
     request_id: str
     headers: Mapping[str, str]
     body: Callable[[], AsyncIterator[bytes]]
+    address: str = ""
+    """The client's on the network, or the proxy's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +92,8 @@ class Route:
     called with the ids of the path and the id that the first one's answer had (the last id of the path where the answer
     has no body).
     ``stream`` replaces ``call`` where a body is too large for memory: ``await stream(service, caller, exchange,
-    ids...)``, after token and role are checked; it opens its transactions itself.
+    ids...)``, after token and role are checked; it opens its transactions itself, and writes what it does to the audit
+    log. For a ``call`` the frame does.
     ``largest_body``: in bytes, of a body that ``body`` describes.
     ``is_point``: it reads a few rows by their keys (Database.read_point).
     ``only_reads``: it is no GET for the length of what it asks, and changes nothing.
@@ -109,3 +121,13 @@ class Route:
     def writes(self) -> bool:
         """Whether it needs a writing transaction."""
         return self.method != "GET" and not self.only_reads
+
+    @property
+    def action(self) -> str:
+        """What it does, as the audit log names it: create_product, commit_submission ..."""
+        return (self.call or self.stream).__name__  # type: ignore[union-attr]  # one of the two is there
+
+    @property
+    def made(self) -> str | None:
+        """The kind of object that it makes; None when it works on the one of its path."""
+        return _MADE_IN[self.path.rpartition("/")[2]] if self.status == 201 else None

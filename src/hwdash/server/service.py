@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from hwdash.clock import Clock
 from hwdash.pipeline.engine import WorkflowQueue
 from hwdash.server.page_tokens import PageTokens
+from hwdash.server.refusals import Refusals
 from hwdash.server.sas import SasSigner
 from hwdash.server.tokens import TokenIssuer
 from hwdash.server.uploads import Uploads
@@ -26,6 +27,7 @@ class Service:
     pages: PageTokens
     workflows: WorkflowQueue
     uploads: Uploads
+    refusals: Refusals
     clock: Clock
 
     @property

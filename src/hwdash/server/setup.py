@@ -5,11 +5,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from hwdash.domain.audit import act
+from hwdash.server.audit_log import checkpoint_key
 from hwdash.server.keys import ServiceKeys, keys_folder, secrets_folder
 from hwdash.settings import Settings
 from hwdash.signing.authority import TlsFiles, ensure_authority, ensure_tls
 from hwdash.signing.keys import KeyFolder
 from hwdash.storage.accounts import add_secret, all_accounts, create_account, create_application
+from hwdash.storage.audit import append, operator
 from hwdash.storage.database import Database
 from hwdash.storage.kind import claim_database
 from hwdash.vocabulary import FIRST_ROLES
@@ -61,11 +64,14 @@ def make_service(
             own = thread.submit(ServiceKeys.ensure, settings.data)
             ensure_authority(authority, now, sandbox=sandbox)
             own.result()
+        checkpoint_key(settings)
         tls = tls_files(settings, hosts, now, sandbox=sandbox)
         with database.writing() as connection:
             account = create_account(connection, account_name, now, policy={"manualReview": False})
             application = create_application(connection, account.id, application_name, FIRST_ROLES, now)
             secret = add_secret(connection, application.client_id, now)
+            thing = ("application", application.client_id)
+            append(connection, act(account.id, now, operator(), "init", thing, secretId=secret.id))
     finally:
         database.close()
     return NewService(

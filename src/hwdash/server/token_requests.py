@@ -8,11 +8,15 @@ from datetime import UTC, datetime
 from urllib.parse import parse_qsl
 from uuid import UUID, uuid4
 
+import sqlalchemy as sa
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
+from hwdash.domain.audit import SERVICE, UNKNOWN
+from hwdash.server.refusals import Refusals
 from hwdash.server.requests import BODY_SECONDS
 from hwdash.server.tokens import RESOURCE
+from hwdash.storage.accounts import account_of_tenant
 
 NO_STORE = {"Cache-Control": "no-store, no-cache", "Pragma": "no-cache"}
 
@@ -101,6 +105,20 @@ def refusal_answer(request: Request, refusal: TokenRefusal, now: datetime) -> JS
         status_code=refusal.status,
         headers=headers,
     )
+
+
+async def note_refusal(refusals: Refusals, request: Request, refusal: TokenRefusal) -> None:
+    """An entry of the audit log for a token that was not given. What the client sent is none of it: it may be a secret
+    in the wrong place.
+    """
+    tenant = guid(request.path_params["tenant"])
+    address = request.client.host if request.client else ""
+
+    def who(connection: sa.Connection) -> tuple[int, tuple[str, object]]:
+        account = account_of_tenant(connection, tenant)
+        return SERVICE if account is None else account.id, (UNKNOWN, address)
+
+    await refusals.note(who, ("request", "get_token"), f"AADSTS{refusal.number} {refusal.error}")
 
 
 def missing(name: str) -> TokenRefusal:

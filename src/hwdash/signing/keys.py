@@ -30,7 +30,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import padding
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES256
 from cryptography.hazmat.primitives.ciphers.modes import CBC
@@ -163,7 +163,9 @@ class KeyFolder:
             yield
 
 
-def encrypted_pkcs8(key: PrivateKey, passphrase: bytes, *, is_random: bool = False) -> bytes:
+def encrypted_pkcs8(
+    key: PrivateKey | ed25519.Ed25519PrivateKey, passphrase: bytes, *, is_random: bool = False
+) -> bytes:
     """PEM of a key as EncryptedPrivateKeyInfo (RFC 5958) by PBES2 (RFC 8018) with scrypt (RFC 7914) and AES-256-CBC.
 
     ``is_random`` says that nobody can guess the passphrase, however quick a guess is.

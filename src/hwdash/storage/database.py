@@ -24,7 +24,8 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.schema import CreateColumn
 
-from hwdash.storage import label_tables as _label_tables  # noqa: F401 - its tables join the metadata
+from hwdash.storage import audit_tables as _audit_tables  # noqa: F401 - its tables join the metadata
+from hwdash.storage import label_tables as _label_tables  # noqa: F401
 from hwdash.storage import recall_tables as _recall_tables  # noqa: F401
 from hwdash.storage.tables import metadata, schema_version
 

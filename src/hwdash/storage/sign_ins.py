@@ -171,11 +171,14 @@ def use_refresh_token(connection: sa.Connection, token: str, now: datetime) -> t
     return Granted(row.user_id, row.audience), row.family
 
 
-def end_family(connection: sa.Connection, token: str) -> None:
-    """End the sign-in that a refresh token came from."""
+def end_family(connection: sa.Connection, token: str) -> str | None:
+    """End the sign-in that a refresh token came from; whose it was, by user id."""
     table = refresh_tokens
-    families = sa.select(table.c.family).where(table.c.sha256 == _hash(token))
-    connection.execute(table.delete().where(table.c.family.in_(families)))
+    row = connection.execute(sa.select(table).where(table.c.sha256 == _hash(token))).one_or_none()
+    if row is None:
+        return None
+    connection.execute(table.delete().where(table.c.family == row.family))
+    return str(row.user_id)
 
 
 def _hash(text: str) -> str:

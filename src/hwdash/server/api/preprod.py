@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from hwdash.domain.access import no_ev_certificate
+from hwdash.domain.audit import act
 from hwdash.domain.errors import Code, DomainError, not_found
 from hwdash.pipeline.preprod import PREPROD
 from hwdash.server.api.pages import DEFAULT_PAGE, PageQuery
@@ -19,6 +20,7 @@ from hwdash.server.errors import HttpProblem
 from hwdash.server.page_tokens import Place
 from hwdash.server.route import Caller, Exchange, FileAnswer, JsonAnswer
 from hwdash.server.service import Service
+from hwdash.storage.audit import append
 from hwdash.storage.blobs import Blob, BlobError, BlobWriter
 from hwdash.storage.certificates import has_valid_ev_certificate
 from hwdash.storage.creates import CreateKey, find_created, remember_created
@@ -44,7 +46,7 @@ async def upload_package(service: Service, caller: Caller, exchange: Exchange) -
             _timely(exchange.body()),
             partial(_finish, name=name),
         )
-        shown = await service.database.write(_show, service, caller, row.id, _create_key(exchange, blob), blob.version)
+        shown = await service.database.write(_show, service, caller, row.id, _create_key(exchange, blob), blob)
         if shown.id != row.id:
             await _forget(service, row)
     except BlobError as error:
@@ -115,18 +117,21 @@ def _finish(writer: BlobWriter, *, name: str) -> Blob:
 
 
 def _show(
-    connection: sa.Connection, service: Service, caller: Caller, package_id: int, key: CreateKey, version: str
+    connection: sa.Connection, service: Service, caller: Caller, package_id: int, key: CreateKey, blob: Blob
 ) -> sa.Row[Any]:
     """End the upload and start its workflow; or find the package that this request made before."""
     made_before = find_created(connection, caller.client_id, key)
     if made_before is not None and (first := find_package(connection, caller.account_id, made_before)) is not None:
         return first
     now = service.clock()
-    row = end_upload(connection, package_id, package_version=version, first_step=PREPROD.steps[0], now=now)
+    row = end_upload(connection, package_id, package_version=blob.version, first_step=PREPROD.steps[0], now=now)
     if row is None:
         raise HttpProblem(408, "The upload took more than a day and was given up. Send it again.")
     remember_created(connection, caller.client_id, key, package_id, now)
     service.workflows.enqueue(connection, PREPROD, package_id, "1")
+    thing = ("preproduction package", package_id)
+    told = {"requestId": key.request_id, "bodySha256": (blob.sha256 or b"").hex()}
+    append(connection, act(caller.account_id, now, caller.actor, upload_package.__name__, thing, **told))
     return row
 
 
