@@ -215,7 +215,7 @@ WRITES: dict[str, Prepared] = {
     "user reset-password": on_user(),
     "user roles": on_user("Administrator"),
 }  # fmt: skip
-READS = ("list", "show", "verify", "checkpoint")
+READS = ("list", "show", "verify", "checkpoint", "export")
 READING = sorted(each for each in leaves(admin_group) if each.endswith((" list", " show")))
 # Its workflow is started in the engine's own tables, which a running service has: acceptance/test_manual_review.py.
 ELSEWHERE = {"review approve"}
