@@ -24,12 +24,14 @@ from hwdash.drivers.authenticode import content_digest, sign_cabinet, signed_att
 from hwdash.drivers.cab import write_cabinet
 from hwdash.drivers.catalog import CATALOG_CONTENT_TYPE, CatalogMember, certificate_trust_list
 from hwdash.drivers.catalog_files import CatalogFile
+from hwdash.drivers.dsse import Envelope, pae
 from hwdash.drivers.pe import PeImage, pkcs7_entries
 from lzx_writer import lzx_folder
 from quantum_writer import quantum_folder
 from seeded import all_faults
 
 CORPUS = Path(__file__).parents[3] / "shared" / "corpus" / "inf"
+ENVELOPED = "application/vnd.in-toto+json"
 BETWEEN_PARTS = b"\n--part--\n"
 STAMPED = b"what is stamped"
 WHEN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -302,6 +304,17 @@ def xml_documents() -> list[bytes]:
 def tokens() -> list[bytes]:
     """Timestamps over ``STAMPED``."""
     return [pki.token(STAMPED), pki.token(STAMPED, WHEN, serial=1 << 70)]
+
+
+@cache
+def envelopes() -> list[bytes]:
+    """DSSE envelopes by the test signer, with a timestamp and without one."""
+    who, payload = pki.signer(), b'{"_type": "https://in-toto.io/Statement/v1"}'
+    signature = who.sign(pae(ENVELOPED, payload))
+    return [
+        Envelope(ENVELOPED, payload, signature, tuple(who.path[:-1]), stamp).encode()
+        for stamp in (pki.token(signature), b"")
+    ]
 
 
 @cache

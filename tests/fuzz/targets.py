@@ -34,10 +34,11 @@ from hwdash.drivers.cab import Cabinet, CabinetLimits
 from hwdash.drivers.catalog import Catalog
 from hwdash.drivers.catalog_files import CatalogFile, Membership
 from hwdash.drivers.catalog_rebuild import rebuild
-from hwdash.drivers.chain import check_chain, check_trust
+from hwdash.drivers.chain import CODE_SIGNING, check_chain, check_trust
 from hwdash.drivers.chid import chids, parse_smbios
 from hwdash.drivers.container import PackageContainer
 from hwdash.drivers.crl import RevocationList
+from hwdash.drivers.dsse import Envelope, verify_envelope
 from hwdash.drivers.errors import DriversError, LimitExceeded, ParseError, VerificationError
 from hwdash.drivers.extensions import read_certificate, read_certificates
 from hwdash.drivers.hlkx import Hlkx, PackageInfo, verify_hlkx
@@ -283,6 +284,19 @@ def read_token(data: bytes) -> None:
     read_timestamp(data, seeds.STAMPED, source="fuzz.tst", allow_sha1=True)
 
 
+def verify_dsse(data: bytes) -> None:
+    """A statement, down to the test root."""
+    envelope = Envelope.parse(data, source="fuzz.json")
+    verify_envelope(
+        envelope,
+        payload_type=seeds.ENVELOPED,
+        usage=CODE_SIGNING,
+        roots=[seeds.pki.root().certificate],
+        now=NOW,
+        source="fuzz.json",
+    )
+
+
 def read_timestamp_response(data: bytes) -> None:
     """What an authority answers, a refusal as well."""
     with suppress(VerificationError):
@@ -385,6 +399,7 @@ TARGETS: dict[str, Target] = {
     "rebuilt-catalog": Target(rebuild_catalog, catalogs_to_rebuild, 16 << 10, _VERIFY),
     "timestamp": Target(read_token, seeds.tokens, 16 << 10, _VERIFY),
     "timestamp-response": Target(read_timestamp_response, seeds.timestamp_responses, 16 << 10),
+    "envelope": Target(verify_dsse, seeds.envelopes, 16 << 10, _VERIFY),
     "chain": Target(read_chain, seeds.chains, 16 << 10),
     "root-certificates": Target(read_roots, seeds.root_certificates, 8 << 10),
     "crl": Target(read_crl, seeds.revocation_lists, 8 << 10),

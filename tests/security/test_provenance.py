@@ -342,6 +342,8 @@ def test_a_statement_by_a_key_that_signs_something_else_is_refused(
         lambda said: said["predicate"].pop("runDetails"),
         lambda said: said["subject"].clear(),
         lambda said: said.update(subject=7),
+        lambda said: said["subject"][1].update(name=7),
+        lambda said: said["subject"][1].update(digest={"sha256": ["00"]}),
     ],
 )
 def test_even_the_right_key_is_not_believed_against_the_package(

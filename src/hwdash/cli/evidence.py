@@ -50,7 +50,7 @@ class Statement:
                 raise ValueError("it is of another kind")
             package, *files = document["subject"]
             (submitted,) = built["resolvedDependencies"]
-            return cls(
+            read = cls(
                 document=document,
                 package_sha256=package["digest"]["sha256"],
                 files={each["name"]: each["digest"]["sha256"] for each in files},
@@ -59,8 +59,12 @@ class Statement:
                 submission=run["metadata"]["invocationId"],
                 service=run["builder"]["id"],
             )
+            told = [*read.files, *read.files.values(), read.package_sha256, read.submitted_sha256, read.submission]
+            if not all(isinstance(each, str) for each in told):
+                raise ValueError("a name or a digest is no text")
         except (LookupError, TypeError, RecursionError) as error:
             raise ValueError(f"it has another form ({error})") from None
+        return read
 
 
 def check_evidence(

@@ -1,5 +1,6 @@
 """What ``hwdash demo`` says of the package that comes back: every signature in it, down to a root certificate."""
 
+import tracemalloc
 import zipfile
 from datetime import timedelta
 from pathlib import Path
@@ -9,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from authenticode_oracle import NOW
 from hwdash.cli.output import Refused
-from hwdash.cli.verification import verify_signed_package
+from hwdash.cli.verification import examine_package, verify_signed_package
 from hwdash.drivers.catalog import CatalogMember, certificate_trust_list
 from hwdash.drivers.catalog_files import CatalogFile
 from pki import (
@@ -87,3 +88,38 @@ def test_a_root_that_is_none_is_refused(tmp_path: Path) -> None:
     file.write_text("no certificate")
     with pytest.raises(Refused, match=r"root\.pem, certificate: is not a certificate"):
         list(verify_signed_package(package(tmp_path), file))
+
+
+def test_memory_stays_flat_whatever_the_size_of_a_file(tmp_path: Path) -> None:
+    large = tmp_path / "large.zip"
+    with zipfile.ZipFile(large, "w") as archive, archive.open("d/firmware.bin", "w") as out:
+        for _ in range(64):
+            out.write(bytes(1 << 20))
+    tracemalloc.start()
+    try:
+        (check,) = examine_package(large, [root().certificate], NOW).checks
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert (check.what, check.says) == ("d/firmware.bin", "is not listed in its folder's catalog")
+    assert peak < 24 << 20
+
+
+def test_all_that_does_not_hold_is_told_at_once(tmp_path: Path) -> None:
+    signed = package(tmp_path)
+    with zipfile.ZipFile(signed) as archive:
+        contents = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(signed, "w") as archive:
+        for name, content in contents.items():
+            archive.writestr(name, content[:-1] + b"?")
+        archive.writestr("d/more.txt", b"more")
+    checks = examine_package(signed, [root().certificate], NOW).checks
+    assert [each.what for each in checks if not each.holds] == ["d/x.cat", "d/x.sys", "d/x.inf", "d/more.txt"]
+
+
+def test_what_is_no_zip_file_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "signed.zip"
+    for content in (b"", b"MSCF", b"PK\3\4" * 10):
+        file.write_bytes(content)
+        examined = examine_package(file, [root().certificate], NOW)
+        assert ([each.what for each in examined.checks], examined.is_readable) == (["signed.zip"], False)
