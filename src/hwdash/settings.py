@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 DEFAULT_PORT = 8443
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 DEFAULT_URL = f"https://localhost:{DEFAULT_PORT}"
+CRL_PATH = "/crl/issuing.crl"
 STEP_TIMES = ("realistic", "none")
 
 
@@ -69,6 +70,11 @@ class Settings:
     """Where their keys are: the URL of a JSON Web Key Set, or a file of one."""
     entra_audience: str = "https://manage.devcenter.microsoft.com"
     """What their tokens must be for."""
+
+    @property
+    def crl_url(self) -> str:
+        """Where machines find the list of revoked certificates; empty while no public URL is set."""
+        return "" if self.public_url == DEFAULT_URL else f"{self.public_url}{CRL_PATH}"
 
     @property
     def database(self) -> str:

@@ -13,10 +13,11 @@ from hwdash.cli.admin_options import BY, transaction, who_decides
 from hwdash.cli.output import Exit, json_option, print_json, print_table, refuse, say
 from hwdash.cli.service_options import data_option, existing_service, told_plainly
 from hwdash.clock import system_clock
-from hwdash.pipeline.recall import DeniedName, NothingToRecall, Recalled, recall_driver
+from hwdash.pipeline.recall import DeniedName, NothingToRecall, Recalled, recall_driver, revoke_certificates
 from hwdash.pipeline.recall_lists import hash_list_of, policy_of, recalled_drivers
 from hwdash.pipeline.review import Decision, ReasonRefused
-from hwdash.signing.keys import write_atomically
+from hwdash.server.keys import keys_folder
+from hwdash.signing.keys import KeyFolder, write_atomically
 from hwdash.storage.blobs import BlobStore
 from hwdash.storage.database import Database
 from hwdash.storage.recalls import all_recalls, files_of, find_recall
@@ -77,11 +78,22 @@ def _denied_name(text: str) -> DeniedName:
     multiple=True,
     help="A file that policies are to deny by its original name too, up to this version; repeat.",
 )
+@click.option(
+    "--revoke-certificate",
+    is_flag=True,
+    help="Its key is compromised: revoke the certificate that signed it, and EVERY package signed with it from now on.",
+)
 @BY
 @json_option
 @data_option
 def recall_submission(
-    submission_id: int, reason: str, deny_names: tuple[str, ...], by: str | None, as_json: bool, data: Path | None
+    submission_id: int,
+    reason: str,
+    deny_names: tuple[str, ...],
+    revoke_certificate: bool,
+    by: str | None,
+    as_json: bool,
+    data: Path | None,
 ) -> None:
     """Take SUBMISSION_ID back: its labels end, and its signed package is no longer handed out."""
     settings = existing_service(data)
@@ -91,7 +103,11 @@ def recall_submission(
         database.create()
         blobs = BlobStore(settings.data / "blobs")
         done = recall_driver(database, blobs, submission_id, decision, names)
-    _tell(done, as_json)
+        serials: list[str] = []
+        if revoke_certificate:
+            keys = KeyFolder.open(keys_folder(settings.data))
+            serials = revoke_certificates(database, blobs, keys, done, decision, settings.crl_url)
+    _tell(done, serials, as_json)
 
 
 @recall.command("list")
@@ -177,7 +193,7 @@ def _document(row: sa.Row[Any]) -> dict[str, Any]:
     }
 
 
-def _tell(done: Recalled, as_json: bool) -> None:
+def _tell(done: Recalled, serials: list[str], as_json: bool) -> None:
     if done.problem:
         say(f"Not all digests are known: {done.problem}. Run the command again when that is mended.")
     if as_json:
@@ -188,9 +204,12 @@ def _tell(done: Recalled, as_json: bool) -> None:
                 "labelIds": list(done.label_ids),
                 "files": done.files,
                 "problem": done.problem,
+                "revokedCertificates": serials,
             }
         )
         return
     click.echo(f"submission {done.submission_id} is recalled{'' if done.is_new else ' already'}")
     click.echo(f"labels that ended: {', '.join(map(str, done.label_ids)) or 'none'}")
     click.echo(f"files whose digests are on the recall list: {done.files}")
+    for each in serials:
+        click.echo(f"revoked certificate: serial number {each}; a new key signs from now on")

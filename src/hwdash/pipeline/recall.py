@@ -12,12 +12,16 @@ from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
 import sqlalchemy as sa
+from cryptography import x509
 
 from hwdash.domain.audit import act
+from hwdash.drivers.authenticode import catalog_signatures
 from hwdash.drivers.catalog import trust_list_element
 from hwdash.drivers.errors import DriversError
 from hwdash.pipeline.report import publish_label_error_report
 from hwdash.pipeline.review import Decision, ReasonRefused, check_reason
+from hwdash.signing.keys import KeyFolder
+from hwdash.signing.revocation import revoke
 from hwdash.storage.audit import append, operator
 from hwdash.storage.blobs import BlobError, BlobStore
 from hwdash.storage.database import Database
@@ -68,6 +72,7 @@ class Recalled:
     files: int
     problem: str | None
     """Why the digests are not, or not all, known."""
+    package_blob: str | None
 
 
 def recall_driver(
@@ -99,7 +104,41 @@ def recall_driver(
     files, problem = _measured(blobs, key, results)
     with database.writing() as connection:
         write_files(connection, author_id, files, problem)
-    return Recalled(author_id, earlier is None, stored.label_ids, len(files), problem)
+    return Recalled(author_id, earlier is None, stored.label_ids, len(files), problem, key)
+
+
+def revoke_certificates(
+    database: Database, blobs: BlobStore, keys: KeyFolder, recalled: Recalled, decision: Decision, crl_url: str
+) -> list[str]:
+    """Revoke what signed a recalled package, for a compromised key, and have the identity sign with a new one; the
+    serial numbers in hex. Safe to repeat. Raises NothingToRecall and KeysError.
+    """
+    serials = []
+    for certificate in _signing_certificates(blobs, recalled.package_blob):
+        serial = f"{revoke(keys, certificate, decision.reason, decision.when, crl_url=crl_url).serial:x}"
+        with database.writing() as connection:
+            row = find_any_submission(connection, recalled.submission_id)
+            if row is not None:
+                told = {"by": decision.by, "reason": decision.reason, "submission": recalled.submission_id}
+                thing = ("certificate", serial)
+                append(connection, act(row.account_id, decision.when, operator(), "revoke_certificate", thing, **told))
+        serials.append(serial)
+    return serials
+
+
+def _signing_certificates(blobs: BlobStore, key: str | None) -> list[x509.Certificate]:
+    """What the catalogs of a signed package are signed with, each once. Raises NothingToRecall."""
+    found: dict[int, x509.Certificate] = {}
+    try:
+        with blobs.open(key or "0" * 32) as stream, zipfile.ZipFile(stream) as archive:
+            for entry in archive.infolist():
+                if entry.filename.lower().endswith(".cat") and entry.file_size <= LARGEST_CATALOG:
+                    for each in catalog_signatures(archive.read(entry), source=entry.filename):
+                        if each.signature is not None:
+                            found[each.signature.signer.serial_number] = each.signature.signer
+    except (BlobError, OSError, zipfile.BadZipFile, DriversError) as error:
+        raise NothingToRecall(f"the certificate that signed the package cannot be read: {error}") from error
+    return list(found.values())
 
 
 def _take_back(

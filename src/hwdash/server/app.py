@@ -28,6 +28,7 @@ from hwdash.server.api.routes import ROUTES
 from hwdash.server.audit_log import end_audit_log, keep_audit_log
 from hwdash.server.blobs import BlobEndpoint
 from hwdash.server.checked_signer import start_checked_signer
+from hwdash.server.crl import CRL_HEADERS, PublishedCrl
 from hwdash.server.docs_page import PAGE_HEADERS, docs_page
 from hwdash.server.entra import EntraTokens, KeysBeforeRequests
 from hwdash.server.errors import HttpProblem, Refused, domain_answer, problem_answer
@@ -44,8 +45,9 @@ from hwdash.server.service import Service
 from hwdash.server.tokens import TokenIssuer
 from hwdash.server.uploads import Uploads
 from hwdash.server.workflow_start import WorkflowStart
-from hwdash.settings import Settings
+from hwdash.settings import CRL_PATH, Settings
 from hwdash.signing.authority import check_kind
+from hwdash.signing.errors import SignerUnavailable
 from hwdash.signing.keys import KeyFolder
 from hwdash.signing.process import SignerProcess
 from hwdash.storage.blobs import BlobStore
@@ -156,7 +158,9 @@ def create_service(
         end_audit_log(settings, database)
         database.close()
 
-    return Running(_application(service, lifespan, engine, entra, is_sandbox=sandbox), service, workflow)
+    return Running(
+        _application(service, lifespan, engine, entra, PublishedCrl(signer), is_sandbox=sandbox), service, workflow
+    )
 
 
 def _application(
@@ -164,6 +168,7 @@ def _application(
     lifespan: Lifespan[Starlette],
     workflows: WorkflowStart,
     entra: EntraTokens | None,
+    crls: PublishedCrl,
     *,
     is_sandbox: bool,
 ) -> ASGIApp:
@@ -175,6 +180,13 @@ def _application(
 
     async def health(_request: Request) -> Response:
         return Response("ok\n", media_type="text/plain")
+
+    async def crl(_request: Request) -> Response:
+        try:
+            return Response(await crls.current(), media_type="application/pkix-crl", headers=CRL_HEADERS)
+        except SignerUnavailable as error:
+            log.warning("the list of revoked certificates cannot be made: %s", error)
+            return _response(problem_answer(HttpProblem(503, "The list cannot be made now; try again.")))
 
     async def described(_request: Request) -> Response:
         return Response(to_json(document()), media_type="application/json")
@@ -188,6 +200,7 @@ def _application(
             Route("/healthz", health),
             Route("/openapi.json", described),
             Route("/docs", page),
+            Route(CRL_PATH, crl),
             *oauth2_routes(service.tokens, service.database, service.clock),
         ],
         exception_handlers={HTTPException: _no_route, Exception: _unexpected},

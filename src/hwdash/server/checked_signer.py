@@ -20,7 +20,7 @@ def start_checked_signer(settings: Settings) -> SignerProcess:
         under_way: list[Future[Any]] = [checks.submit(check_isolation), checks.submit(known_drivers, settings)]
         if not settings.clamd:
             under_way.append(checks.submit(check_rules, settings))
-        signer = SignerProcess.start(keys_folder(settings.data))
+        signer = SignerProcess.start(keys_folder(settings.data), crl_url=settings.crl_url)
         try:
             for each in under_way:
                 each.result()

@@ -62,7 +62,7 @@ def make_service(
         authority = KeyFolder.open(keys_folder(settings.data))
         with ThreadPoolExecutor(1) as thread:
             own = thread.submit(ServiceKeys.ensure, settings.data)
-            ensure_authority(authority, now, sandbox=sandbox)
+            ensure_authority(authority, now, sandbox=sandbox, crl_url=settings.crl_url)
             own.result()
         checkpoint_key(settings)
         tls = tls_files(settings, hosts, now, sandbox=sandbox)

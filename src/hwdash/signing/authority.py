@@ -127,12 +127,15 @@ class TlsFiles:
     is_new_ca: bool  # clients that trusted an earlier CA must be given this one
 
 
-def ensure_authority(keys: KeyFolder, now: datetime, *, key_size: int = RSA_BITS, sandbox: bool = False) -> None:
+def ensure_authority(
+    keys: KeyFolder, now: datetime, *, key_size: int = RSA_BITS, sandbox: bool = False, crl_url: str = ""
+) -> None:
     """Make what is missing of roots, issuing CA, identities and timestamp authority; renew what ends within 30 days.
 
     Safe to repeat. A root is never replaced: machines trust it. ``sandbox`` makes the authority of a sandbox, whose
-    CAs have keys on P-256 and whose identities have RSA keys of 2048 bits. Raises KeysError, also when a root has
-    ended, and when the folder has an authority of the other kind.
+    CAs have keys on P-256 and whose identities have RSA keys of 2048 bits. ``crl_url`` is where the list of revoked
+    certificates will be, for new certificates; empty: they do not say. Raises KeysError, also when a root has ended,
+    and when the folder has an authority of the other kind.
     """
     lives = _SANDBOX if sandbox else _RELEASE
     with keys.locked():
@@ -165,10 +168,12 @@ def ensure_authority(keys: KeyFolder, now: datetime, *, key_size: int = RSA_BITS
         with ThreadPoolExecutor() as threads:
             made = dict(zip(due, threads.map(new_key, due), strict=True))
         for name, key in made.items():
-            keys.write(name, _made(keys, name, key, now, sandbox=sandbox))
+            keys.write(name, reissue(keys, name, key, now, sandbox=sandbox, crl_url=crl_url))
 
 
-def _made(keys: KeyFolder, name: str, key: PrivateKey, now: datetime, *, sandbox: bool) -> Credential:
+def reissue(
+    keys: KeyFolder, name: str, key: PrivateKey, now: datetime, *, sandbox: bool, crl_url: str = ""
+) -> Credential:
     """The new certificate of a root, the issuing CA or a leaf; what it is issued by is there."""
     lives = _SANDBOX if sandbox else _RELEASE
     if name == "root":
@@ -193,6 +198,9 @@ def _made(keys: KeyFolder, name: str, key: PrivateKey, now: datetime, *, sandbox
         root = keys.read(PREPRODUCTION_ROOT)
         return Credential(key, (_issue(root, subject, key, now, lives.identity, extensions=extensions),))
     issuing = keys.read("issuing")
+    if crl_url:
+        point = x509.DistributionPoint([x509.UniformResourceIdentifier(crl_url)], None, None, None)
+        extensions = [*extensions, (x509.CRLDistributionPoints([point]), False)]
     certificate = _issue(issuing, subject, key, now, lives.identity, extensions=extensions)
     return Credential(key, (certificate, *issuing.chain))
 

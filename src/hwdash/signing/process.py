@@ -36,6 +36,7 @@ from hwdash.signing.provenance import (
     parse_statement_request,
     statement_document,
 )
+from hwdash.signing.revocation import CrlSigner, replace_revoked, revocations_state
 from hwdash.signing.signer import LocalSigner, SignedAttributes, SigningRequest, parse_request, request_document
 
 # A request for a signature has some kilobytes; one for a statement names every file of a package, twice in its answer.
@@ -54,8 +55,9 @@ class SignerProcess:
     A child that died is started again, and the request it had is sent once more: requests are repeatable.
     """
 
-    def __init__(self, keys: KeyFolder, timeout: float) -> None:
+    def __init__(self, keys: KeyFolder, timeout: float, crl_url: str) -> None:
         self._keys = keys
+        self._crl_url = crl_url
         self._timeout = timeout
         self._child: _Child | None = None
         # One thread that lives as long as this object: it keeps requests in turn, and PR_SET_PDEATHSIG
@@ -64,14 +66,19 @@ class SignerProcess:
 
     @classmethod
     def start(
-        cls, keys_folder: Path, *, timeout: float = 30.0, environment: Mapping[str, str] = os.environ
+        cls,
+        keys_folder: Path,
+        *,
+        timeout: float = 30.0,
+        environment: Mapping[str, str] = os.environ,
+        crl_url: str = "",
     ) -> "SignerProcess":
         """Start the process and wait until it has loaded its keys.
 
-        ``timeout`` is in seconds, for the start and for each answer.
+        ``timeout`` is in seconds, for the start and for each answer. ``crl_url`` is for certificates that it renews.
         Raises KeysError when the keys cannot be used, SignerUnavailable when the process does not come up.
         """
-        signer = cls(KeyFolder.open(keys_folder, environment), timeout)
+        signer = cls(KeyFolder.open(keys_folder, environment), timeout, crl_url)
         try:
             signer._thread.submit(signer._running).result()
         except _ChildFailed as error:
@@ -112,6 +119,11 @@ class SignerProcess:
         chain = tuple(map(base64.b64decode, answer["chain"]))
         return SignedStatement(payload, signature, chain, timestamp)
 
+    def crl(self) -> bytes:
+        """The current list of revoked certificates, DER. Raises SignerUnavailable."""
+        (crl,) = _decoded(self._asked({"crl": True}), "crl")
+        return crl
+
     def _asked(self, document: dict[str, object]) -> dict[str, Any]:
         try:
             answer = self._thread.submit(self._ask, document)
@@ -144,7 +156,7 @@ class SignerProcess:
         if self._child is None or self._child.process.poll() is not None:
             if self._child is not None:
                 self._child.kill()
-            self._child = _Child(self._keys, self._timeout)
+            self._child = _Child(self._keys, self._timeout, self._crl_url)
         return self._child
 
     def _ask(self, document: dict[str, object]) -> dict[str, Any]:
@@ -164,7 +176,7 @@ class _ChildFailed(Exception):
 class _Child:
     """One run of the child process, from its first line to its end."""
 
-    def __init__(self, keys: KeyFolder, timeout: float) -> None:
+    def __init__(self, keys: KeyFolder, timeout: float, crl_url: str) -> None:
         self._socket, theirs = socket.socketpair()
         self._socket.settimeout(timeout)
         self._stream = self._socket.makefile("rwb")
@@ -180,7 +192,8 @@ class _Child:
             except OSError as error:
                 self._hang_up()
                 raise _ChildFailed(str(error)) from error
-        opening = self._exchange({"passphrase": base64.b64encode(keys.passphrase).decode(), "isRandom": keys.is_random})
+        passphrase = base64.b64encode(keys.passphrase).decode()
+        opening = self._exchange({"passphrase": passphrase, "isRandom": keys.is_random, "crlUrl": crl_url})
         if "failed" in opening:
             self.kill()
             raise KeysError(opening["failed"])
@@ -263,7 +276,9 @@ def _close_the_doors() -> None:
     resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
 
 
-def _answer(signer: LocalSigner, statements: StatementSigner, line: bytes) -> dict[str, object]:
+def _answer(
+    signer: LocalSigner, statements: StatementSigner, crls: CrlSigner, clock: Clock, line: bytes
+) -> dict[str, object]:
     try:
         try:
             document = json.loads(line)
@@ -274,7 +289,11 @@ def _answer(signer: LocalSigner, statements: StatementSigner, line: bytes) -> di
             chain = [base64.b64encode(each).decode() for each in stated.chain]
             parts = _encoded(payload=stated.payload, signature=stated.signature, timestamp=stated.timestamp)
             return {**parts, "chain": chain}
+        if document == {"crl": True}:
+            return _encoded(crl=crls.crl(clock()))
         signed = signer.sign(parse_request(document))
+    except KeysError as error:
+        return {"unavailable": str(error)}
     except SigningRefused as error:
         return {"refused": error.reasons}
     except SignerUnavailable as error:
@@ -290,11 +309,16 @@ def serve(stream: BufferedRWPair, folder: Path, clock: Clock) -> None:
     opening = json.loads(stream.readline(MAX_LINE))
     try:
         keys = KeyFolder(folder, base64.b64decode(opening["passphrase"]), is_random=opening["isRandom"] is True)
+        crl_url = opening.get("crlUrl", "")
         if has_signing_keys(keys):
             # A root that ends soon is no reason not to sign with what is valid.
             with suppress(KeysError):
-                ensure_authority(keys, clock(), sandbox=is_sandbox_authority(keys))
+                ensure_authority(keys, clock(), sandbox=is_sandbox_authority(keys), crl_url=crl_url)
+            replace_revoked(keys, clock(), crl_url=crl_url)
+        # Before the keys are read: what is revoked meanwhile must be seen.
+        known = revocations_state(keys.path)
         signer = LocalSigner(keys, clock)
+        crls = CrlSigner(keys, known)
         statements = StatementSigner(keys, signer)
     except (KeysError, SignerUnavailable) as error:
         _send(stream, {"failed": str(error)})
@@ -307,7 +331,10 @@ def serve(stream: BufferedRWPair, folder: Path, clock: Clock) -> None:
     while line := stream.readline(MAX_LINE):
         if not line.endswith(b"\n"):
             return
-        _send(stream, _answer(signer, statements, line))
+        # A key was revoked meanwhile: the parent starts this process again, which then loads the new one, and asks it.
+        if crls.is_outdated:
+            return
+        _send(stream, _answer(signer, statements, crls, clock, line))
 
 
 def main() -> None:
