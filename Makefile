@@ -2,6 +2,8 @@
 # demo    take the sample driver from unsigned to signed, on this machine
 # test    run every test
 # security  attack the service's security claims, and print what came of it
+# sbom    write the bill of materials of a release to dist/hwdash.cdx.json
+# wheel   build the wheel twice, compare, and keep it in dist
 # conformance  compare a throwaway service with the API's contract, row by row
 # fuzz    fuzz every parser for ten minutes (SECONDS=600)
 # check   run the linters
@@ -13,7 +15,7 @@ BENCHES := $(filter-out bench/report.py,$(wildcard bench/*.py))
 
 SECONDS ?= 600
 
-.PHONY: setup demo test security conformance fuzz check bench lock clean
+.PHONY: setup demo test security sbom wheel conformance fuzz check bench lock clean
 
 setup: .venv/ready
 
@@ -31,6 +33,14 @@ test: setup
 security: setup
 	@sh scripts/system-packages.sh openssl systemd postgresql
 	@.venv/bin/python scripts/security.py
+
+sbom: setup
+	@mkdir -p dist
+	@.venv/bin/python scripts/sbom.py > dist/hwdash.cdx.json
+	@echo "bill of materials: $(CURDIR)/dist/hwdash.cdx.json"
+
+wheel: setup
+	@.venv/bin/python scripts/wheel.py
 
 conformance: setup
 	@.venv/bin/hwdash conformance --local

@@ -27,6 +27,10 @@ class Cluster:
         """As after a crash: every connection breaks, what was not committed is gone."""
         _postgres("pg_ctl", "--pgdata", self.folder / "data", "--mode", "immediate", "--wait", "restart")
 
+    def stop(self) -> None:
+        """Be gone, until it is restarted."""
+        _postgres("pg_ctl", "--pgdata", self.folder / "data", "--mode", "immediate", "--wait", "stop")
+
     def end_connections(self) -> int:
         """Cut all that there are at this moment; how many."""
         return len(self._ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'hwdash'"))

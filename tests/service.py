@@ -27,6 +27,7 @@ from hwdash.clock import system_clock
 from hwdash.drivers.authenticode import sign_cabinet
 from hwdash.drivers.cab_writer import write_cabinet
 from hwdash.signing.authority import development_vendor_certificate
+from marks import found_in
 from openapi_answers import check_answer
 
 ROOT = Path(__file__).parents[1]
@@ -106,6 +107,13 @@ class Made:
     environment: dict[str, str]
 
     @property
+    def secrets(self) -> dict[str, str]:
+        """What must stand in no log: what was printed once, and what the environment holds."""
+        printed = {name: self.credentials.get(name) for name in ("clientSecret", "sandboxToken")}
+        given = {name: value for name, value in self.environment.items() if name == "HWDASH_KEY_PASSPHRASE"}
+        return {name: value for name, value in (printed | given).items() if value}
+
+    @property
     def root_certificate(self) -> Path:
         return Path(self.credentials["rootCertificate"])
 
@@ -160,6 +168,8 @@ def serve(
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+    # Whatever the test was about: no secret of its service is in the log.
+    assert found_in(log.read_text("utf-8", "replace"), made.secrets) == []
 
 
 class ApiClient:

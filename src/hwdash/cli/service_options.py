@@ -14,7 +14,7 @@ from hwdash.server.data_folder import DataFolderInUse
 from hwdash.settings import Settings, SettingsError, load_settings
 from hwdash.signing.errors import SigningError
 from hwdash.storage.accounts import AccountError
-from hwdash.storage.database import SchemaMismatch
+from hwdash.storage.database import DatabaseUnavailable, SchemaMismatch
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -55,6 +55,7 @@ def told_plainly() -> Iterator[None]:
         IsolationUnavailable,
         ScannerUnavailable,
         DataFolderInUse,
+        DatabaseUnavailable,
     ) as error:
         refuse(str(error))
     except SettingsError as error:

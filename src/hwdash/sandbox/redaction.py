@@ -8,7 +8,7 @@ MAX_KEPT = 16 * 1024
 REMOVED = "(removed)"
 _HIDDEN = (
     "client_secret|client_assertion|assertion|password|refresh_token|access_token|id_token|clientSecret|token|"
-    "clientAssertion|accessToken"
+    "clientAssertion|accessToken|csrf|device_code"
 )
 _IN_FORM = re.compile(rf"((?:^|[&?])(?:{_HIDDEN}|code)=)[^&\s\"]*", re.IGNORECASE)
 _IN_JSON = re.compile(rf'("(?:{_HIDDEN})"\s*:\s*)"(?:[^"\\]|\\.)*"?', re.IGNORECASE)

@@ -21,7 +21,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.schema import CreateColumn
 
 from hwdash.storage import audit_tables as _audit_tables  # noqa: F401 - its tables join the metadata
@@ -49,13 +49,24 @@ class SchemaMismatch(Exception):
     """The database was made by another version of hwdash. The message says which and what to do."""
 
 
+class DatabaseUnavailable(Exception):
+    """There is no database behind the URL. The message says why, and holds neither the URL nor its password."""
+
+
 class Database:
     """The service's database behind a SQLAlchemy URL: ``sqlite:///PATH`` or ``postgresql+psycopg://...``."""
 
     def __init__(self, url: str, *, threads: int = 4) -> None:
+        """Raises DatabaseUnavailable for a URL that cannot be used; nothing is connected to yet."""
         self.url = url
-        self.is_sqlite = sa.make_url(url).get_backend_name() == "sqlite"
-        self.engine = self._engine("BEGIN IMMEDIATE")
+        try:
+            self.is_sqlite = sa.make_url(url).get_backend_name() == "sqlite"
+            self.engine = self._engine("BEGIN IMMEDIATE")
+        except (ArgumentError, ValueError, ImportError):  # their words may quote the URL
+            raise DatabaseUnavailable(
+                "database_url is no URL of a database that can be used here: write sqlite:///PATH, or "
+                "postgresql+psycopg://USER:PASSWORD@HOST:PORT/NAME with the extra hwdash[postgresql] installed"
+            ) from None
         self._reading_engine = self._engine("BEGIN") if self.is_sqlite else self.engine
         self._point_engine = self._engine("", busy_timeout=POINT_BUSY_TIMEOUT_MS, is_kept=True)
         self._writing_engine = self.engine if self.is_sqlite else self._engine("BEGIN", is_kept=True)
@@ -103,8 +114,14 @@ class Database:
     def create(self) -> None:
         """Make the tables of a new database, or give an older one what it lacks.
 
-        Raises SchemaMismatch when a later version of hwdash made it.
+        Raises SchemaMismatch when a later version of hwdash made it, DatabaseUnavailable when it cannot be reached.
         """
+        try:
+            self._create()
+        except OperationalError as error:
+            raise DatabaseUnavailable(f"the database cannot be used: {error.orig}") from error
+
+    def _create(self) -> None:
         with self.writing() as connection:
             schema_version.create(connection, checkfirst=True)
             found = connection.execute(sa.select(schema_version.c.version)).scalar_one_or_none()
