@@ -6,6 +6,7 @@ that were kept elsewhere. Memory does not grow with the log: a page of entries, 
 subtrees.
 """
 
+import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -131,7 +132,7 @@ class _Chains:
         self._heads[account] = entry.sequence, entry.hash
         if entry.sequence != last + 1:
             return [f"{name} follows number {last}: an entry was removed, inserted or moved"]
-        if self.hash != entry.hash:
+        if not hmac.compare_digest(self.hash, entry.hash):
             return [f"{name} has not the hash that it was sealed with: it was changed, or put in another's place"]
         return []
 
