@@ -28,6 +28,10 @@ APPLICATION, PERSON, OPERATOR, WORKFLOW, UNKNOWN = "application", "person", "ope
 
 LONGEST = 200
 
+# json.dumps makes an encoder for each call that asks for anything of its own.
+_AS_IT_IS = json.JSONEncoder(separators=(",", ":"))
+_SORTED = json.JSONEncoder(separators=(",", ":"), sort_keys=True)
+
 
 @dataclass(frozen=True, slots=True)
 class Act:
@@ -66,7 +70,7 @@ def act(
         action=_short(action),
         object_kind=thing[0],
         object_id=_short(thing[1]),
-        details=json.dumps(told, separators=(",", ":"), sort_keys=True),
+        details=_SORTED.encode(told),
     )
 
 
@@ -82,7 +86,7 @@ def canonical(done: Act, sequence: int, previous: bytes) -> bytes:
         "sequence": sequence,
         "time": done.time.astimezone(UTC).isoformat(timespec="microseconds"),
     }
-    return json.dumps(document, separators=(",", ":"), ensure_ascii=True).encode()
+    return _AS_IT_IS.encode(document).encode()
 
 
 def entry_hash(done: Act, sequence: int, previous: bytes) -> bytes:

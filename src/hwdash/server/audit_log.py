@@ -20,21 +20,24 @@ from hwdash.storage.audit import SEALED_AT_ONCE, current_tree, is_anything_unsea
 from hwdash.storage.database import Database
 
 EVERY_SECONDS = 1.0
+# While more waits than is sealed at once: the requests that make so much of it go first.
+BUSY_SECONDS = 0.5
 
 log = logging.getLogger(__name__)
 
 
 async def keep_audit_log(service: Service) -> None:
     """Until it is cancelled."""
-    next_checkpoint = time.monotonic()
+    next_checkpoint, pause = time.monotonic(), EVERY_SECONDS
     while True:
-        await asyncio.sleep(EVERY_SECONDS)
+        await asyncio.sleep(pause)
+        pause = EVERY_SECONDS
         try:
-            while (
+            if (
                 await service.database.read(is_anything_unsealed)
                 and await service.database.write(seal) == SEALED_AT_ONCE
             ):
-                pass
+                pause = BUSY_SECONDS
             if service.settings.audit_checkpoints and time.monotonic() >= next_checkpoint:
                 next_checkpoint = time.monotonic() + 60 * service.settings.audit_checkpoint_minutes
                 await asyncio.to_thread(take_checkpoint, service.settings, service.database)

@@ -8,7 +8,8 @@ sequence in the account's chain, hash, and leaf of the tree. One seals at a time
 import os
 import pwd
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, fields
+from dataclasses import fields
+from operator import attrgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -23,14 +24,20 @@ SEALED_AT_ONCE = 500
 PAGE = 2000
 
 _ACT = tuple(each.name for each in fields(Act))
+_values = attrgetter(*_ACT)
 # Without RETURNING: nobody asks for the id.
 _APPEND = Compiled(audit_queue.insert().inline())
+_WAITING = Compiled(
+    sa.select(audit_queue.c.id, *(audit_queue.c[name] for name in _ACT))
+    .order_by(audit_queue.c.id)
+    .limit(sa.literal_column(str(SEALED_AT_ONCE)))
+)
 
 
 def append(connection: sa.Connection, *acts: Act) -> None:
     """Put what the caller's transaction does into the log when that commits."""
     for each in acts:
-        _APPEND.execute(connection, {name: getattr(each, name) for name in _ACT})
+        _APPEND.execute(connection, dict(zip(_ACT, _values(each), strict=True)))
 
 
 def operator() -> tuple[str, str]:
@@ -54,16 +61,18 @@ def unsealed(connection: sa.Connection) -> int:
 def seal(connection: sa.Connection) -> int:
     """Give the acts that wait their place, at most SEALED_AT_ONCE of them; how many there were."""
     tree = _locked_tree(connection)
-    waiting = connection.execute(sa.select(audit_queue).order_by(audit_queue.c.id).limit(SEALED_AT_ONCE)).all()
+    waiting = _WAITING.execute(connection, {}).all()
     if not waiting:
         return 0
     heads = {each: _head(connection, each) for each in {row.account_id for row in waiting}}
     added: list[dict[str, Any]] = []
     for row in waiting:
-        act = _act(row)
+        values: dict[str, Any] = dict(zip(_ACT, row[1:], strict=True))
+        act = Act(**values)
         last, previous = heads[act.account_id]
         own = entry_hash(act, last + 1, previous)
-        added.append({"position": tree.size, "sequence": last + 1, "hash": own, **asdict(act)})
+        placed = {"position": tree.size, "sequence": last + 1, "hash": own}
+        added.append(values | placed)
         heads[act.account_id] = last + 1, own
         tree.append(own)
     connection.execute(audit_entries.insert(), added)
