@@ -8,8 +8,11 @@ from pathlib import Path
 import httpx
 import pytest
 import sqlalchemy as sa
+from cryptography import x509
 
+from hwdash.cli.evidence import check_evidence
 from hwdash.cli.verification import verify_signed_package
+from hwdash.clock import system_clock
 from hwdash.storage.database import Database
 from hwdash.storage.tables import downloads, submission_steps, submissions
 from hwdash.vocabulary import SUBMISSION_STEPS
@@ -53,7 +56,9 @@ def test_a_submission_survives_sixteen_kills(made: Made, tmp_path: Path) -> None
             "messages": [],
         }
         signed = client.http.get(download_url(finished, "signedPackage")).raise_for_status()
-        listed = client.http.get(f"/v2.0/my/hardware/products/{submission['productId']}/submissions").json()
+        submissions_url = f"/v2.0/my/hardware/products/{submission['productId']}/submissions"
+        listed = client.http.get(submissions_url).json()
+        statement = client.http.get(f"{submissions_url}/{submission['id']}/provenance").raise_for_status()
     assert [each["id"] for each in listed["value"]] == [submission["id"]]
     names = zipfile.ZipFile(io.BytesIO(signed.content)).namelist()
     assert sorted(names) == [f"hwdash_sample/hwdash_sample.{kind}" for kind in ("cat", "inf", "sys")]
@@ -61,6 +66,11 @@ def test_a_submission_survives_sixteen_kills(made: Made, tmp_path: Path) -> None
     package_file = tmp_path / "signed.zip"
     package_file.write_bytes(signed.content)
     assert len(list(verify_signed_package(package_file, made.root_certificate))) == 3
+    statement_file = tmp_path / "signed.zip.intoto.json"
+    statement_file.write_bytes(statement.content)
+    roots = x509.load_pem_x509_certificates(made.root_certificate.read_bytes())
+    checks, _ = check_evidence(package_file, statement_file, None, roots, system_clock())
+    assert [each for each in checks if not each.holds] == []
 
 
 def _commit(client: ApiClient, submission: dict[str, object]) -> bool:
@@ -84,7 +94,7 @@ def _one_of_everything(made: Made, submission_id: int) -> None:
                 sa.select(downloads.c.type).where(downloads.c.submission_id == submission_id)
             ).scalars()
             assert sorted(steps) == sorted(SUBMISSION_STEPS)
-            assert sorted(kinds) == ["certificationReport", "driverMetadata", "signedPackage"]
+            assert sorted(kinds) == ["certificationReport", "driverMetadata", "provenance", "signedPackage"]
     finally:
         database.close()
     assert list((made.data / "work").iterdir()) == []
