@@ -441,6 +441,18 @@ def test_the_workflow_page_lists_the_steps_in_order() -> None:
 # Decisions
 
 
+def test_each_claim_of_security_has_the_test_that_it_names_and_each_attack_has_a_claim() -> None:
+    claimed = dict(row[:2] for row in rows(sections(ROOT / "SECURITY.md")["Claims, and the tests that attack them"]))
+    named = {CELL.findall(test)[0]: claim for claim, test in claimed.items()}
+    assert len(named) == len(claimed)
+    for test in named:
+        assert re.search(r"^def test_", (ROOT / test).read_text("utf-8"), re.MULTILINE), test
+    attacks = {each.relative_to(ROOT).as_posix(): each for each in (ROOT / "tests" / "security").glob("test_*.py")}
+    assert attacks.keys() - named.keys() == set()
+    for test, file in attacks.items():
+        assert (ast.get_docstring(ast.parse(file.read_text("utf-8"))) or "").splitlines()[0] == named[test]
+
+
 DECISIONS = sorted((DOCS / "adr").glob("*.md"))
 
 

@@ -86,7 +86,7 @@ def _deny_rules(files: Iterable[DeniedFile | DeniedVersions]) -> list[dict[str, 
             rule = {
                 "FriendlyName": f"{file.name} up to {file.up_to}",
                 "FileName": file.name,
-                "MinimumFileVersion": "0.0.0.0",  # noqa: S104 - a version, not an address
+                "MinimumFileVersion": "0.0.0.0",  # nosec B104 # noqa: S104 - a version, not an address
                 "MaximumFileVersion": file.up_to,
             }
             rules.setdefault((file.name.casefold(), file.up_to), rule)
