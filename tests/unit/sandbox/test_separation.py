@@ -49,7 +49,7 @@ def certificate(file: Path) -> x509.Certificate:
     return x509.load_pem_x509_certificate(file.read_bytes())
 
 
-SIGNING = ("root", "issuing", "preproduction-root", "timestamp", *IDENTITIES)
+SIGNING = ("root", "issuing", "preproduction-root", "timestamp", "provenance", *IDENTITIES)
 
 
 def common_name(file: Path) -> str:
