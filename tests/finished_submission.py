@@ -23,6 +23,16 @@ from service import API
 BUNDLE = "4f1c9d2e-8a53-4f0e-9c1b-6d2f1a7b3c58"
 INF = "Sample.inf"
 RS3, RS5, GE = "WINDOWS_v100_X64_RS3_FULL", "WINDOWS_v100_X64_RS5_FULL", "WINDOWS_v100_X64_GE_FULL"
+# What every product has, as the create route stores it.
+ATTRIBUTES = {
+    "deviceType": "internalExternal",
+    "isTestSign": False,
+    "isFlightSign": False,
+    "marketingNames": [],
+    "selectedProductTypes": {},
+    "deviceMetadataIds": [],
+    "additionalAttributes": {},
+}
 MANUAL = {
     "visibleToAccounts": [],
     "isAutoInstallDuringOSUpgrade": False,
@@ -79,8 +89,8 @@ def finished_submission(
     product: Mapping[str, Any] | None = None,
     **changes: Any,
 ) -> Finished:
-    """Store one. ``attributes`` are the product's, ``inf`` changes what the metadata says of each INF, ``product`` and
-    ``changes`` are columns of the two rows that differ, such as ``current_step`` and ``state``.
+    """Store one. ``attributes`` are those of the product that differ, ``inf`` changes what the metadata says of each
+    INF, ``product`` and ``changes`` are columns of the two rows that differ, such as ``current_step`` and ``state``.
     """
     now = system_clock()
     made = insert_product(
@@ -88,7 +98,7 @@ def finished_submission(
         account_id=account_id,
         name="Finished product",
         test_harness=test_harness,
-        attributes={"requestedSignatures": sorted({row.os_code for row in rows}), **(attributes or {})},
+        attributes={**ATTRIBUTES, "requestedSignatures": sorted({row.os_code for row in rows}), **(attributes or {})},
         now=now,
     )
     connection.execute(products.update().where(products.c.id == made.id).values(is_committed=True, **(product or {})))

@@ -24,15 +24,6 @@ from service import API, ApiClient, Served, until
 
 OTHER_INF = DriverRow(BUNDLE, "Other.inf", RS5, r"usb\vid_1af4&pid_0001")
 DRIVER = (*ROWS, OTHER_INF)
-ATTRIBUTES = {
-    "selectedProductTypes": {},
-    "deviceType": "internal",
-    "isTestSign": False,
-    "isFlightSign": False,
-    "marketingNames": ["Widget"],
-    "deviceMetadataIds": [],
-    "additionalAttributes": {},
-}
 
 
 @dataclass
@@ -83,7 +74,7 @@ def driver(service: Served, author: Party) -> Finished:
     """A finished submission of the author's, with files."""
     blobs = BlobStore(service.made.data / "blobs")
     with database_of(service) as database, database.writing() as connection:
-        made = finished_submission(connection, author.account_id, rows=DRIVER, attributes=ATTRIBUTES)
+        made = finished_submission(connection, author.account_id, rows=DRIVER)
         for kind in ("signedPackage", "derivedPackage", "certificationReport", "driverMetadata"):
             key = result_blob_key(made.id, kind)
             blobs.put_file(key, [kind.encode()], name=kind, content_type="text/html")
@@ -288,7 +279,7 @@ def test_for_the_author_publisher_metadata_is_there_or_is_made(
 def test_a_whole_system_has_no_publisher_metadata(service: Served, author: Party) -> None:
     with database_of(service) as database, database.writing() as connection:
         types = {"selectedProductTypes": {"Windows_v100_RS5": "Laptop"}}
-        system = finished_submission(connection, author.account_id, attributes=ATTRIBUTES | types)
+        system = finished_submission(connection, author.account_id, attributes=types)
     answer = author.client.http.post(f"{system.path}/createpublishermetadata")
     assert refused(answer) == (422, "requestInvalidForCurrentState")
     assert "whole system" in answer.json()["error"]["message"]
@@ -333,7 +324,7 @@ def test_of_a_shared_update_no_other_is_derived(
     service: Served, author: Party, receiver: Party, no_accident: None
 ) -> None:
     with database_of(service) as database, database.writing() as connection:
-        update = finished_submission(connection, author.account_id, attributes=ATTRIBUTES, type="derived")
+        update = finished_submission(connection, author.account_id, type="derived")
     Sharing(author, update, receiver, ROWS)
     made = receiver.look_up(author, update).json()
     assert made["type"] == "derived"
@@ -483,7 +474,7 @@ def test_a_label_that_targets_anothers_ids_fails_and_names_the_owner(
 ) -> None:
     row = DriverRow(BUNDLE, INF, RS5, rf"pci\ven_1af4&dev_{author.account_id}")
     with database_of(service) as database, database.writing() as connection:
-        driver = finished_submission(connection, author.account_id, rows=[row], attributes=ATTRIBUTES)
+        driver = finished_submission(connection, author.account_id, rows=[row])
         add_owned(connection, stranger.account_id, [(IdKind.HARDWARE_ID, row.hardware_id)], system_clock())
     made = author.client.http.post(driver.labels, json=to_windows_update([row]))
     assert made.status_code == 201, made.text

@@ -37,15 +37,6 @@ pytestmark = pytest.mark.usefixtures("no_accident")
 GUARDED = [route for route in ROUTES if route.roles is not None]
 HARDWARE = [role for role in Role if role is not Role.MANAGER]
 AT_LEAST = 1000
-ATTRIBUTES = {
-    "deviceType": "internalExternal",
-    "isTestSign": False,
-    "isFlightSign": False,
-    "marketingNames": [],
-    "selectedProductTypes": {},
-    "deviceMetadataIds": [],
-    "additionalAttributes": {},
-}
 
 
 @dataclass(frozen=True)
@@ -111,7 +102,7 @@ def attacked(service: Served, tmp_path_factory: pytest.TempPathFactory) -> Itera
     package = _preproduction_package(owner, service, tmp_path_factory.mktemp("package"))
     holders: dict[tuple[int, frozenset[Role]], str] = {}
     with database_of(service) as database, database.writing() as connection:
-        finished = finished_submission(connection, account_id, attributes=ATTRIBUTES)
+        finished = finished_submission(connection, account_id)
         label_id = stored_label(connection, finished)
         statement = new_blob_key()
         BlobStore(service.made.data / "blobs").put_file(statement, [b"{}"], name="Signed.zip.intoto.json")
