@@ -3,7 +3,7 @@
 import hashlib
 import json
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -38,6 +38,13 @@ def entries(service: Served, **wanted: object) -> list[dict[str, Any]]:
                 if all(entry.get(name) == value for name, value in wanted.items()):
                     found.append(entry)
     return sorted(found, key=lambda each: each["time"])
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """Of this file alone: of refusals so many a minute have entries, and other tests make more."""
+    with serve(make_service(tmp_path_factory.mktemp("audited"))) as served:
+        yield served
 
 
 @pytest.fixture

@@ -78,6 +78,7 @@ OUT_OF_REACH = {
     "POST /products/{product_id}/submissions",
     "POST /products/{product_id}/submissions/{submission_id}/commit",
     "POST /products/{product_id}/submissions/{submission_id}/createpublishermetadata",
+    "GET /products/{product_id}/submissions/{submission_id}/provenance",
     f"PUT {_LABELS}/{{label_id}}/cancel",
     f"GET {_ASSET}",
     f"GET {_ASSET}/download",

@@ -265,8 +265,11 @@ def test_an_operator_makes_audiences_of_one_account(client: ApiClient, service: 
         hwdash("admin", "audience", "create", "lab", "--description", "d", *account, environment=environment)
     page = client.http.get(f"{API}/audiences?pageSize=1").json()
     assert [each["name"] for each in page["value"]] == ["Test_Registry_Key"]
-    (following,) = [each["href"] for each in page["links"] if each["rel"] == "next_link"]
-    assert made["id"] in [each["id"] for each in client.http.get(following).json()["value"]]
+    shown = []
+    while following := [each["href"] for each in page["links"] if each["rel"] == "next_link"]:
+        page = client.http.get(following[0]).json()
+        shown += [each["id"] for each in page["value"]]
+    assert made["id"] in shown
 
     hwdash("admin", "audience", "remove", made["id"], *account, environment=environment)
     assert made["id"] not in [each["id"] for each in client.http.get(f"{API}/audiences").json()["value"]]
