@@ -1,22 +1,20 @@
 """``hwdash admin approval``: a person's word on the shipping labels that wait for one."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 import sqlalchemy as sa
 
-from hwdash.cli.admin_options import BY, transaction, who_decides
-from hwdash.cli.output import Exit, json_option, print_json, print_table, refuse
+from hwdash.cli.admin_decisions import decision, decision_told
+from hwdash.cli.admin_options import BY, transaction
+from hwdash.cli.output import json_option, print_json, print_table
 from hwdash.cli.service_options import data_option
-from hwdash.clock import system_clock
 from hwdash.domain.ownership import IdKind
 from hwdash.drivers.package import listing
 from hwdash.pipeline.approval import DeciderRefused, NotWaiting, approve, label_of, reject, waiting
 from hwdash.pipeline.pre_process_shipping_label import justifications_of
-from hwdash.pipeline.review import APPROVED, REJECTED, Decision, ReasonRefused
+from hwdash.pipeline.review import APPROVED, REJECTED
 from hwdash.storage.labels import chids_of, hardware_ids_of
 from hwdash.storage.ownership import account_names, owners_of, owners_of_hardware_ids
 
@@ -24,16 +22,6 @@ from hwdash.storage.ownership import account_names, owners_of, owners_of_hardwar
 @click.group()
 def approval() -> None:
     """The shipping labels that wait for a person's approval."""
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    try:
-        yield
-    except (NotWaiting, DeciderRefused) as error:
-        refuse(f"{error}.")
-    except ReasonRefused as error:
-        refuse(f"{error}.", Exit.USAGE)
 
 
 @approval.command("list")
@@ -56,7 +44,7 @@ def list_waiting(as_json: bool, data: Path | None) -> None:
 @data_option
 def show(label_id: int, as_json: bool, data: Path | None) -> None:
     """Show what LABEL_ID asks for, why, and whose the ids are."""
-    with _told(), transaction(data) as connection:
+    with decision_told(NotWaiting, DeciderRefused), transaction(data) as connection:
         row = label_of(connection, label_id)
         shown = _document(row) | _targets(connection, row)
     if as_json:
@@ -84,7 +72,7 @@ def show(label_id: int, as_json: bool, data: Path | None) -> None:
 @data_option
 def approve_label(label_id: int, reason: str, by: str | None, as_json: bool, data: Path | None) -> None:
     """Let LABEL_ID go on to its rollout."""
-    with _told(), transaction(data) as connection:
+    with decision_told(NotWaiting, DeciderRefused), transaction(data) as connection:
         is_new = approve(connection, label_id, decision(by, reason))
     _tell(label_id, APPROVED, is_new, as_json)
 
@@ -97,14 +85,9 @@ def approve_label(label_id: int, reason: str, by: str | None, as_json: bool, dat
 @data_option
 def reject_label(label_id: int, reason: str, by: str | None, as_json: bool, data: Path | None) -> None:
     """Fail what LABEL_ID asks for; what it offered before stays as it is."""
-    with _told(), transaction(data) as connection:
+    with decision_told(NotWaiting, DeciderRefused), transaction(data) as connection:
         is_new = reject(connection, label_id, decision(by, reason))
     _tell(label_id, REJECTED, is_new, as_json)
-
-
-def decision(by: str | None, reason: str) -> Decision:
-    """A person's word, now."""
-    return Decision(by=who_decides(by), reason=reason.strip(), when=system_clock())
 
 
 def _tell(label_id: int, word: str, is_new: bool, as_json: bool) -> None:

@@ -1,7 +1,6 @@
 """``hwdash admin recall``: take a released driver back."""
 
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -9,13 +8,12 @@ from typing import Any
 import click
 import sqlalchemy as sa
 
-from hwdash.cli.admin_options import BY, transaction, who_decides
-from hwdash.cli.output import Exit, json_option, print_json, print_table, refuse, say
+from hwdash.cli.admin_decisions import decision, decision_told
+from hwdash.cli.admin_options import BY, transaction
+from hwdash.cli.output import json_option, print_json, print_table, refuse, say
 from hwdash.cli.service_options import data_option, existing_service, told_plainly
-from hwdash.clock import system_clock
 from hwdash.pipeline.recall import DeniedName, NothingToRecall, Recalled, recall_driver, revoke_certificates
 from hwdash.pipeline.recall_lists import hash_list_of, policy_of, recalled_drivers
-from hwdash.pipeline.review import Decision, ReasonRefused
 from hwdash.server.keys import keys_folder
 from hwdash.signing.keys import KeyFolder, write_atomically
 from hwdash.storage.blobs import BlobStore
@@ -38,16 +36,6 @@ class _RecallGroup(click.Group):
 @click.group(cls=_RecallGroup)
 def recall() -> None:
     """Take released drivers back."""
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    try:
-        yield
-    except NothingToRecall as error:
-        refuse(f"{error}.")
-    except ReasonRefused as error:
-        refuse(f"{error}.", Exit.USAGE)
 
 
 def _denied_name(text: str) -> DeniedName:
@@ -98,15 +86,15 @@ def recall_submission(
     """Take SUBMISSION_ID back: its labels end, and its signed package is no longer handed out."""
     settings = existing_service(data)
     names = [_denied_name(each) for each in deny_names]
-    decision = Decision(by=who_decides(by), reason=reason.strip(), when=system_clock())
-    with _told(), told_plainly(), closing(Database(settings.database)) as database:
+    word = decision(by, reason)
+    with decision_told(NothingToRecall), told_plainly(), closing(Database(settings.database)) as database:
         database.create()
         blobs = BlobStore(settings.data / "blobs")
-        done = recall_driver(database, blobs, submission_id, decision, names)
+        done = recall_driver(database, blobs, submission_id, word, names)
         serials: list[str] = []
         if revoke_certificate:
             keys = KeyFolder.open(keys_folder(settings.data))
-            serials = revoke_certificates(database, blobs, keys, done, decision, settings.crl_url)
+            serials = revoke_certificates(database, blobs, keys, done, word, settings.crl_url)
     _tell(done, serials, as_json)
 
 

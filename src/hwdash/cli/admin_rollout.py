@@ -1,19 +1,16 @@
 """``hwdash admin rollout``: the shipping labels that reach ever more machines, and what an operator does with them."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 import sqlalchemy as sa
 
-from hwdash.cli.admin_approval import decision
+from hwdash.cli.admin_decisions import decision, decision_told
 from hwdash.cli.admin_options import BY, transaction
-from hwdash.cli.output import Exit, json_option, print_json, print_table, refuse
+from hwdash.cli.output import json_option, print_json, print_table
 from hwdash.cli.service_options import data_option
 from hwdash.domain.rollout import Wish
-from hwdash.pipeline.review import ReasonRefused
 from hwdash.pipeline.rollout_wishes import NotRollingOut, ask, rolling_out, take_label_back
 
 REASON = click.option("--reason", default="", help="Why; of a pause, the owner reads it among the label's messages.")
@@ -22,16 +19,6 @@ REASON = click.option("--reason", default="", help="Why; of a pause, the owner r
 @click.group()
 def rollout() -> None:
     """The gradual rollouts of shipping labels."""
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    try:
-        yield
-    except NotRollingOut as error:
-        refuse(f"{error}.")
-    except ReasonRefused as error:
-        refuse(f"{error}.", Exit.USAGE)
 
 
 @rollout.command("list")
@@ -88,13 +75,13 @@ def finalize(label_id: int, reason: str, by: str | None, as_json: bool, data: Pa
 @data_option
 def cancel(label_id: int, reason: str, by: str | None, as_json: bool, data: Path | None) -> None:
     """Expire all of LABEL_ID for good, in its rollout or after it."""
-    with _told(), transaction(data) as connection:
+    with decision_told(NotRollingOut), transaction(data) as connection:
         is_new = take_label_back(connection, label_id, decision(by, reason))
     _tell(label_id, "cancel", is_new, as_json)
 
 
 def _ask(label_id: int, wish: Wish, reason: str, by: str | None, as_json: bool, data: Path | None) -> None:
-    with _told(), transaction(data) as connection:
+    with decision_told(NotRollingOut), transaction(data) as connection:
         is_new = ask(connection, label_id, wish, decision(by, reason))
     _tell(label_id, wish, is_new, as_json)
 

@@ -1,17 +1,15 @@
 """``hwdash admin review``: a person's word on the submissions that wait for one."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
-from hwdash.cli.admin_options import BY, transaction, who_decides
-from hwdash.cli.output import Exit, json_option, print_json, print_table, refuse
+from hwdash.cli.admin_decisions import decision, decision_told
+from hwdash.cli.admin_options import BY, transaction
+from hwdash.cli.output import json_option, print_json, print_table
 from hwdash.cli.service_options import data_option, existing_service
-from hwdash.clock import system_clock
 from hwdash.pipeline.engine import WorkflowQueue
-from hwdash.pipeline.review import APPROVED, REJECTED, Decision, NotInReview, ReasonRefused, approve, reject, waiting
+from hwdash.pipeline.review import APPROVED, REJECTED, NotInReview, approve, reject, waiting
 from hwdash.storage.blobs import BlobStore
 from hwdash.storage.database import Database
 
@@ -19,16 +17,6 @@ from hwdash.storage.database import Database
 @click.group()
 def review() -> None:
     """The submissions that wait for a person's review."""
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    try:
-        yield
-    except NotInReview as error:
-        refuse(f"{error}.")
-    except ReasonRefused as error:
-        refuse(f"{error}.", Exit.USAGE)
 
 
 @review.command("list")
@@ -56,10 +44,6 @@ def list_waiting(as_json: bool, data: Path | None) -> None:
         print_table(["submissionId", "account", "productName", "name", "type", "committedAt"], found)
 
 
-def _decision(by: str | None, reason: str) -> Decision:
-    return Decision(by=who_decides(by), reason=reason.strip(), when=system_clock())
-
-
 @review.command("approve")
 @click.argument("submission_id", type=int)
 @click.option("--reason", default="", help="Why; kept with the decision.")
@@ -69,8 +53,8 @@ def _decision(by: str | None, reason: str) -> Decision:
 def approve_submission(submission_id: int, reason: str, by: str | None, as_json: bool, data: Path | None) -> None:
     """Let SUBMISSION_ID go on to signing."""
     queue = WorkflowQueue(Database(existing_service(data).database))
-    with _told(), transaction(data) as connection:
-        is_new = approve(connection, queue, submission_id, _decision(by, reason))
+    with decision_told(NotInReview), transaction(data) as connection:
+        is_new = approve(connection, queue, submission_id, decision(by, reason))
     _tell(submission_id, APPROVED, is_new, as_json)
 
 
@@ -83,8 +67,8 @@ def approve_submission(submission_id: int, reason: str, by: str | None, as_json:
 def reject_submission(submission_id: int, reason: str, by: str | None, as_json: bool, data: Path | None) -> None:
     """Fail SUBMISSION_ID for good."""
     blobs = BlobStore(existing_service(data).data / "blobs")
-    with _told(), transaction(data) as connection:
-        is_new = reject(connection, blobs, submission_id, _decision(by, reason))
+    with decision_told(NotInReview), transaction(data) as connection:
+        is_new = reject(connection, blobs, submission_id, decision(by, reason))
     _tell(submission_id, REJECTED, is_new, as_json)
 
 

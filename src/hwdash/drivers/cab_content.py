@@ -5,6 +5,7 @@ its own size only. LZX and Quantum need all that came before: see `SolidFolder`.
 """
 
 import zlib
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO, Final, NamedTuple
 
@@ -63,7 +64,7 @@ class BlockReader:
         return ParseError(message, source=self.source, offset=at, field=field)
 
 
-class _Content:
+class _Content(ABC):
     """What both kinds of folder have in common: one file at a time is read."""
 
     def __init__(self, blocks: BlockReader, folder: CabinetFolder) -> None:
@@ -76,8 +77,9 @@ class _Content:
         self._current = file
         return self._pieces(file, file.offset + file.size if next_offset is None else next_offset)
 
+    @abstractmethod
     def _pieces(self, file: CabinetFile, next_offset: int) -> Iterator[bytes]:
-        raise NotImplementedError
+        """``pieces``, with the end of the file as ``next_offset`` where none follows."""
 
     def _check_turn(self, file: CabinetFile) -> None:
         if self._current is not file:
