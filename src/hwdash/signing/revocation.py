@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -68,7 +69,7 @@ def revoke(keys: KeyFolder, certificate: x509.Certificate, why: str, now: dateti
         issuing = keys.certificates("issuing")[0]
         try:
             certificate.verify_directly_issued_by(issuing)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, InvalidSignature) as error:
             raise KeysError(f"{certificate.subject.rfc4514_string()} is not of this service's issuing CA") from error
         known = read_revocations(keys.path)
         current = {name: keys.certificates(name)[0] for name in IDENTITIES if name != PREPRODUCTION}

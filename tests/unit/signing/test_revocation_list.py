@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 from cryptography import x509
@@ -124,6 +125,17 @@ def test_only_certificates_of_signing_identities_below_the_issuing_ca(keys: KeyF
     for name, said in (("preproduction", "not of this service's issuing CA"), ("timestamp", "no signing identity")):
         with pytest.raises(KeysError, match=said):
             revoke(keys, certificate(keys, name), "copied", now)
+    assert read_revocations(keys.path) == []
+
+
+def test_a_certificate_of_a_namesake_of_the_issuing_ca_is_refused(
+    keys: KeyFolder, now: datetime, tmp_path: Path
+) -> None:
+    # As one that another data folder's authority issued: the same names, another key.
+    other = KeyFolder.open(tmp_path / "other", {})
+    ensure_authority(other, now)
+    with pytest.raises(KeysError, match="not of this service's issuing CA"):
+        revoke(keys, certificate(other), "copied", now)
     assert read_revocations(keys.path) == []
 
 
