@@ -15,6 +15,7 @@ from hwdash.vocabulary import RELEASES, operating_system
 
 SOFTWARE_COMPONENT = "softwarecomponent"
 FIRST_APO_RELEASE = "CO"
+_FIRST_APO = RELEASES.index(FIRST_APO_RELEASE)
 FIRST_APO_BUILD = 22000
 
 _INBOX_DRIVER = re.compile(r"ExtendsInboxDriver\s*=\s*([\w.-]+)", re.IGNORECASE)
@@ -119,7 +120,7 @@ def _audio(targets: Targets, facts: Facts) -> Iterator[LabelFinding]:
     limits = facts.targeting.get("inServicePublishInfo") or {}
     builds = facts.targeting.get("coEngDriverPublishInfo") or {}
     floor, ceiling = _release(limits.get("flooring")), _release(limits.get("ceiling"))
-    is_late = floor is not None and floor >= _release(FIRST_APO_RELEASE)  # type: ignore[operator]
+    is_late = floor is not None and floor >= _FIRST_APO
     is_late = is_late or int(builds.get("flooringBuildNumber") or 0) >= FIRST_APO_BUILD
     early = _ids(row for row in targets.rows if row.inf_class == APO and not is_late and _is_before_apo(row.os_code))
     if early:
@@ -129,7 +130,7 @@ def _audio(targets: Targets, facts: Facts) -> Iterator[LabelFinding]:
             early,
             f"Set the floor {FIRST_APO_RELEASE}, and publish a SoftwareComponent driver for what is older.",
         )
-    is_capped = ceiling is not None and ceiling < _release(FIRST_APO_RELEASE)  # type: ignore[operator]
+    is_capped = ceiling is not None and ceiling < _FIRST_APO
     late = _ids(
         row
         for row in targets.rows
@@ -154,7 +155,7 @@ def _is_before_apo(code: str) -> bool:
     if system is None or (system.release is not None and system.floor is None):
         return False  # of a release to come
     order = _release(system.floor)
-    return order is None or order < RELEASES.index(FIRST_APO_RELEASE)
+    return order is None or order < _FIRST_APO
 
 
 def _extension(rows: Sequence[Target], chids: Sequence[str], facts: Facts) -> Iterator[LabelFinding]:
