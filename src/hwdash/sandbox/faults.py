@@ -45,7 +45,6 @@ class _Request:
     """What is known of a request before it is passed on."""
 
     occasion: Occasion
-    finished_at: datetime | None
     wanted_name: str
     """The product's name that the body asks for."""
 
@@ -104,7 +103,7 @@ class Faults:
             query=frozenset(name for name, _ in parse_qsl(scope["query_string"].decode("latin-1"), True)),
             headers=frozenset(headers),
         )
-        return _Request(occasion, found.finished_at, wanted)
+        return _Request(occasion, wanted)
 
     def _caller(self, route: str, headers: Mapping[str, str], body: bytes) -> str:
         """The client id that the request speaks for, "" without a good token: the service judges that, not this."""
@@ -152,7 +151,10 @@ class Faults:
         except ValueError:
             document = None
         if isinstance(document, dict) and start["status"] < 400:
-            shaping = Shaping(document, self._service.sas, self._clock(), request.finished_at)
+            # Only now: the workflow may have ended while the request was answered, and then the answer lists all.
+            submission_id = request.occasion.submission_id
+            finished_at = await self._service.database.read(_finished_at, submission_id) if submission_id else None
+            shaping = Shaping(document, self._service.sas, self._clock(), finished_at)
 
             def comes(effect: Effect) -> bool:
                 return shapes(effect, shaping)
@@ -175,7 +177,6 @@ class _Found:
     product_id: int | None = None
     product: str | None = None
     submission_id: int | None = None
-    finished_at: datetime | None = None
 
 
 def _found(connection: sa.Connection, ids: Mapping[str, str], client_id: str) -> _Found:
@@ -193,21 +194,26 @@ def _found(connection: sa.Connection, ids: Mapping[str, str], client_id: str) ->
     account = connection.execute(
         sa.select(applications.c.account_id).where(applications.c.client_id == client_id)
     ).scalar_one_or_none()
-    finished_at = None
     if submission_id is not None:
         row = connection.execute(
-            sa.select(submissions.c.product_id, submissions.c.finished_at).where(submissions.c.id == submission_id)
+            sa.select(submissions.c.product_id).where(submissions.c.id == submission_id)
         ).one_or_none()
         if row is not None:
-            product_id, finished_at = row.product_id, row.finished_at
+            product_id = row.product_id
     if product_id is not None:
         product = connection.execute(
             sa.select(products.c.account_id, products.c.name).where(products.c.id == product_id)
         ).one_or_none()
         # Of another account's product nobody learns that it is there, nor what its name asks for.
         if product is not None and (product.account_id == account or "blob" in ids):
-            return _Found(product.account_id, product_id, product.name, submission_id, finished_at)
+            return _Found(product.account_id, product_id, product.name, submission_id)
     return _Found(account)
+
+
+def _finished_at(connection: sa.Connection, submission_id: int) -> datetime | None:
+    return connection.execute(
+        sa.select(submissions.c.finished_at).where(submissions.c.id == submission_id)
+    ).scalar_one_or_none()
 
 
 def _number(text: str | None) -> int | None:
