@@ -37,7 +37,7 @@ _WAITING = Compiled(
 def append(connection: sa.Connection, *acts: Act) -> None:
     """Put what the caller's transaction does into the log when that commits."""
     for each in acts:
-        _APPEND.execute(connection, dict(zip(_ACT, _values(each), strict=True)))
+        _APPEND.later(connection, dict(zip(_ACT, _values(each), strict=True)))
 
 
 def operator() -> tuple[str, str]:

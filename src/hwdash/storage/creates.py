@@ -43,4 +43,4 @@ def remember_created(connection: sa.Connection, caller_id: str, key: CreateKey, 
         "object_id": object_id,
         "created_at": now,
     }
-    _REMEMBER.execute(connection, values)
+    _REMEMBER.later(connection, values)

@@ -15,7 +15,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -27,6 +27,7 @@ from sqlalchemy.schema import CreateColumn
 from hwdash.storage import audit_tables as _audit_tables  # noqa: F401 - its tables join the metadata
 from hwdash.storage import label_tables as _label_tables  # noqa: F401
 from hwdash.storage import recall_tables as _recall_tables  # noqa: F401
+from hwdash.storage.compiled import send_waiting, together
 from hwdash.storage.tables import metadata, schema_version
 
 P = ParamSpec("P")
@@ -88,7 +89,13 @@ class Database:
             options: dict[str, Any] = {"poolclass": sa.NullPool} if is_kept else {"pool_pre_ping": True}
             if not begin:
                 options["isolation_level"] = "AUTOCOMMIT"
-            return sa.create_engine(self.url, hide_parameters=True, **options)
+            engine = sa.create_engine(self.url, hide_parameters=True, **options)
+
+            @sa.event.listens_for(engine, "before_cursor_execute")
+            def send_before(connection: sa.Connection, *_: object) -> None:
+                send_waiting(connection)
+
+            return engine
         engine = sa.create_engine(self.url, connect_args={"check_same_thread": False}, hide_parameters=True)
 
         @sa.event.listens_for(engine, "connect")
@@ -143,7 +150,7 @@ class Database:
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:
         """A transaction that may write. Commits at the end, rolls back on any exception."""
-        with self.engine.begin() as connection:
+        with self.engine.begin() as connection, nullcontext() if self.is_sqlite else together(connection):
             yield connection
 
     @contextmanager
@@ -204,7 +211,9 @@ class Database:
 
         def run_uncommitted() -> tuple[sa.RootTransaction, R]:
             with self._kept_connection(self._writing_engine) as connection:
-                return connection.begin(), run(connection)
+                transaction = connection.begin()
+                with together(connection):
+                    return transaction, run(connection)
 
         def write() -> R:
             transaction, result = _again_if_lost(run_uncommitted)

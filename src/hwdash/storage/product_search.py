@@ -31,7 +31,7 @@ def remember_signatures(connection: sa.Connection, product_id: int, codes: Seque
     """Note the OS codes of a new product."""
     if codes:
         parameters = {f"code_{place}": code for place, code in enumerate(codes)}
-        _insert_signatures(len(codes)).execute(connection, {"product": product_id, **parameters})
+        _insert_signatures(len(codes)).later(connection, {"product": product_id, **parameters})
 
 
 @cache

@@ -7,11 +7,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from hwdash.domain.identifiers import new_long_id, new_product_id
-from hwdash.storage.compiled import Compiled
+from hwdash.domain.product import AUTHOR
+from hwdash.storage.compiled import Compiled, made_row
 from hwdash.storage.product_search import ProductFilter, filtered, remember_signatures
 from hwdash.storage.tables import products, submissions
 
-_INSERT = Compiled(products.insert().returning(*products.c))
+_INSERT = Compiled(products.insert())
 _select_one = sa.select(products).where(
     products.c.id == sa.bindparam("product_id"), products.c.account_id == sa.bindparam("account_id")
 )
@@ -36,8 +37,9 @@ def insert_product(
 
     Raises sqlalchemy.exc.IntegrityError when the id is taken, once in 10^15: do it again.
     """
+    product_id = new_product_id()
     values = {
-        "id": new_product_id(),
+        "id": product_id,
         "account_id": account_id,
         "shared_product_id": new_long_id(),
         "name": name,
@@ -45,12 +47,15 @@ def insert_product(
         "test_harness": test_harness,
         "attributes": attributes,
         "is_committed": False,
+        "origin_type": AUTHOR,
+        "source_product_id": 0,
+        "source_publisher_id": 0,
         "created_at": now,
         "updated_at": now,
     }
-    row = _INSERT.execute(connection, values).one()
-    remember_signatures(connection, row.id, attributes.get("requestedSignatures", ()))
-    return row
+    _INSERT.later(connection, values)
+    remember_signatures(connection, product_id, attributes.get("requestedSignatures", ()))
+    return made_row(products, values)
 
 
 def find_product(connection: sa.Connection, account_id: int, product_id: int) -> sa.Row[Any] | None:
