@@ -1,6 +1,7 @@
 """Each command of ``hwdash admin`` that changes something leaves an entry of the audit log, and no other does."""
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -14,7 +15,11 @@ from click.testing import CliRunner
 
 from hwdash.cli.admin import admin as admin_group
 from hwdash.cli.main import cli
+from hwdash.clock import system_clock
 from hwdash.settings import Settings
+from hwdash.signing.authority import ensure_authority, new_roots
+from hwdash.signing.keys import KeyFolder
+from hwdash.signing.roots import new_passphrase, write_roots
 from hwdash.storage.audit_tables import audit_entries, audit_queue
 from hwdash.storage.database import Database
 from service import new_vendor
@@ -169,6 +174,20 @@ def owned_ids(admin: Administrator) -> list[str]:
     return ["--chid", CHID, *admin.account]
 
 
+def with_roots_in_the_folder(admin: Administrator) -> list[str]:
+    """As earlier versions made it."""
+    ensure_authority(KeyFolder.open(admin.stage.folder / "keys", {}), system_clock(), key_size=2048)
+    return ["--root-key", str(admin.folder / "roots.pem")]
+
+
+def with_roots_carried_away(admin: Administrator) -> list[str]:
+    keys, file = KeyFolder.open(admin.stage.folder / "keys", {}), admin.folder / "roots.pem"
+    roots = new_roots(system_clock(), key_size=2048)
+    ensure_authority(keys, system_clock(), key_size=2048, roots=roots)
+    write_roots(file, roots, os.environ["HWDASH_ROOT_PASSPHRASE"], is_random=True)
+    return ["issuing", "--root-key", str(file), "--reason", "it ends"]
+
+
 # A command that changes something needs a line here: what it is called with, and whether the entry is the account's.
 WRITES: dict[str, Prepared] = {
     "account create": lambda _: ["Another"],
@@ -195,6 +214,8 @@ WRITES: dict[str, Prepared] = {
     "certificate add": lambda admin: [admin.certificate(), *admin.account],
     "certificate challenge": lambda admin: ["--output", str(admin.folder / "challenge.cab"), *admin.account],
     "certificate remove": registered_certificate,
+    "key issue": with_roots_carried_away,
+    "key offline": with_roots_in_the_folder,
     "ownership add": of_account("--chid", CHID),
     "ownership remove": owned_ids,
     "recall submission": lambda admin: [str(admin.stage.new_submission()), "--reason", "no"],
@@ -219,11 +240,12 @@ READS = ("list", "show", "verify", "checkpoint", "export")
 READING = sorted(each for each in leaves(admin_group) if each.endswith((" list", " show")))
 # Its workflow is started in the engine's own tables, which a running service has: acceptance/test_manual_review.py.
 ELSEWHERE = {"review approve"}
-OF_THE_SERVICE = {"agreement publish", "agreement withdraw"}
+OF_THE_SERVICE = {"agreement publish", "agreement withdraw", "key issue", "key offline"}
 
 
 @pytest.fixture
-def admin(tmp_path: Path) -> Iterator[Administrator]:
+def admin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Administrator]:
+    monkeypatch.setenv("HWDASH_ROOT_PASSPHRASE", new_passphrase())
     data = tmp_path / "service"
     (data / "keys").mkdir(parents=True)
     (data / "keys").chmod(0o700)

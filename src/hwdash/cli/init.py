@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from hwdash.cli.output import Exit, print_json, refuse
+from hwdash.cli.output import Exit, print_json, refuse, say
 from hwdash.cli.service_options import data_option, settings_of, told_plainly
 from hwdash.sandbox.separation import make_release, make_sandbox
 from hwdash.server.setup import AlreadyMade
@@ -24,22 +24,42 @@ from hwdash.server.setup import AlreadyMade
     help="The first application's name.",
 )
 @click.option("--sandbox", is_flag=True, help="A sandbox, to rehearse in: its keys can release nothing.")
+@click.option(
+    "--root-key",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Where to write the keys of the roots, to be carried away [root-key.pem in the data folder].",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def init(data: Path | None, account_name: str, application_name: str, sandbox: bool, as_json: bool) -> None:
+def init(
+    data: Path | None,
+    account_name: str,
+    application_name: str,
+    sandbox: bool,
+    root_key: Path | None,
+    as_json: bool,
+) -> None:
     """Make a new service: data folder, keys, certificates, first account and application.
 
-    The client's key is printed once and stored nowhere.
+    The client's key and the passphrase of the root keys are printed once and stored nowhere.
     """
+    if sandbox and root_key:
+        refuse("A sandbox keeps no root keys: leave --root-key out.", Exit.USAGE)
     settings = settings_of(data)
     host = urlsplit(settings.public_url).hostname or "localhost"
     try:
         with told_plainly():
-            make = make_sandbox if sandbox else make_release
-            made, token = make(settings, account_name=account_name, application_name=application_name, hosts=[host])
+            names = {"account_name": account_name, "application_name": application_name}
+            if sandbox:
+                made, token = make_sandbox(settings, hosts=[host], **names)
+            else:
+                made, token = make_release(settings, hosts=[host], root_key=root_key, **names), ""
     except AlreadyMade as error:
         refuse(str(error), Exit.USAGE)
     if as_json:
         more = {"sandboxToken": token} if token else {}
+        more |= {"rootKey": str(made.root_key)} if made.root_key else {}
+        more |= {"rootPassphrase": made.root_passphrase} if made.root_passphrase else {}
         print_json(
             more
             | {
@@ -64,6 +84,11 @@ def init(data: Path | None, account_name: str, application_name: str, sandbox: b
         ("TLS CA certificate", made.ca_certificate),
         ("root certificate of signatures", made.root_certificate),
         *((("sandbox token", token),) if token else ()),
+        *((("root keys", made.root_key),) if made.root_key else ()),
+        *((("passphrase of the root keys", made.root_passphrase),) if made.root_passphrase else ()),
     ):
         click.echo(f"{name}: {value}")
-    click.echo(f"The client secret {'and the sandbox token are' if token else 'is'} shown this once.", err=True)
+    also = " and the sandbox token" if token else " and the passphrase" if made.root_passphrase else ""
+    say(f"The client secret{also} {'are' if also else 'is'} shown this once.")
+    if made.root_key:
+        say(f"Carry {made.root_key} away: the service never needs it. docs/how-to/keep-the-keys.md says when you do.")

@@ -11,6 +11,7 @@ So a clock that was moved and a fault that was injected never reach a key that m
 """
 
 from datetime import datetime
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from hwdash.clock import system_clock
@@ -26,15 +27,22 @@ IMPERSONATED = (API_HOST, LOGIN_HOST)
 
 
 def make_release(
-    settings: Settings, *, account_name: str, application_name: str, hosts: list[str]
-) -> tuple[NewService, None]:
-    """Make a release service. Raises SettingsError in a sandbox's folder, and what make_service raises."""
+    settings: Settings, *, account_name: str, application_name: str, hosts: list[str], root_key: Path | None = None
+) -> NewService:
+    """Make a release service; ``root_key`` is the file for the keys of its roots.
+
+    Raises SettingsError in a sandbox's folder, and what make_service raises.
+    """
     if mark_of(settings.data) is not None:
         raise SettingsError(f"{settings.data} is a sandbox, and never becomes anything else: choose another folder.")
-    made = make_service(
-        settings, account_name=account_name, application_name=application_name, hosts=hosts, now=system_clock()
+    return make_service(
+        settings,
+        account_name=account_name,
+        application_name=application_name,
+        hosts=hosts,
+        now=system_clock(),
+        root_key=root_key,
     )
-    return made, None
 
 
 def make_sandbox(

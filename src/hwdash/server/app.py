@@ -135,7 +135,7 @@ def create_service(
         await asyncio.to_thread(prepare)
         engine.begin()
         tasks = [
-            asyncio.create_task(warn_of_expiry(service)),
+            asyncio.create_task(warn_of_expiry(service, signer, sandbox=sandbox)),
             asyncio.create_task(wake_labels(service, engine)),
             asyncio.create_task(keep_audit_log(service)),
         ]

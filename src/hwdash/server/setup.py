@@ -9,8 +9,17 @@ from hwdash.domain.audit import act
 from hwdash.server.audit_log import checkpoint_key
 from hwdash.server.keys import ServiceKeys, keys_folder, secrets_folder
 from hwdash.settings import Settings
-from hwdash.signing.authority import TlsFiles, ensure_authority, ensure_tls
-from hwdash.signing.keys import KeyFolder
+from hwdash.signing.authority import TlsFiles, ensure_authority, ensure_tls, new_roots
+from hwdash.signing.errors import KeysError
+from hwdash.signing.keys import Credential, KeyFolder
+from hwdash.signing.roots import (
+    ROOT_FILE,
+    ROOT_PASSPHRASE,
+    given_passphrase,
+    new_passphrase,
+    read_roots,
+    write_roots,
+)
 from hwdash.storage.accounts import add_secret, all_accounts, create_account, create_application
 from hwdash.storage.audit import append, operator
 from hwdash.storage.database import Database
@@ -32,6 +41,10 @@ class NewService:
     client_secret: str = field(repr=False)
     ca_certificate: Path
     root_certificate: Path
+    root_key: Path | None = None
+    """Where the keys of the roots were written; None in a sandbox, and where an authority was there already."""
+    root_passphrase: str = field(default="", repr=False)
+    """What opens them, when it was made here."""
 
 
 def make_service(
@@ -42,11 +55,13 @@ def make_service(
     hosts: list[str],
     now: datetime,
     sandbox: bool = False,
+    root_key: Path | None = None,
 ) -> NewService:
     """Make data folder, keys, certificates, database, first account and application.
 
-    ``sandbox`` makes the keys and the database of a sandbox. What an interrupted call left is used. Raises AlreadyMade
-    when the service has an account, KeysError, and WrongKind.
+    ``sandbox`` makes the keys and the database of a sandbox. ``root_key`` is the file for the keys of the roots, in the
+    data folder when None; a sandbox keeps none. What an interrupted call left is used. Raises AlreadyMade when the
+    service has an account, KeysError, and WrongKind.
     """
     settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     database = Database(settings.database)
@@ -60,9 +75,11 @@ def make_service(
         with database.writing() as connection:
             claim_database(connection, sandbox=sandbox)
         authority = KeyFolder.open(keys_folder(settings.data))
+        file = root_key or settings.data / ROOT_FILE
         with ThreadPoolExecutor(1) as thread:
             own = thread.submit(ServiceKeys.ensure, settings.data)
-            ensure_authority(authority, now, sandbox=sandbox, crl_url=settings.crl_url)
+            roots, made_passphrase = _roots(authority, file, now, sandbox=sandbox)
+            ensure_authority(authority, now, sandbox=sandbox, crl_url=settings.crl_url, roots=roots)
             own.result()
         checkpoint_key(settings)
         tls = tls_files(settings, hosts, now, sandbox=sandbox)
@@ -81,7 +98,29 @@ def make_service(
         secret.secret,
         tls.ca_certificate,
         authority.public_file("root"),
+        None if sandbox or not file.exists() else file,
+        made_passphrase,
     )
+
+
+def _roots(authority: KeyFolder, file: Path, now: datetime, *, sandbox: bool) -> tuple[dict[str, Credential], str]:
+    """The roots of a new authority, their keys in ``file``, and its passphrase where it was made here."""
+    given = given_passphrase()
+    if file.exists() and not sandbox:
+        if given is None:
+            raise KeysError(
+                f"{file} holds root keys already, of an init that was interrupted or of another service: remove the "
+                f"data folder and begin anew, or set {ROOT_PASSPHRASE} to their passphrase"
+            )
+        return read_roots(file, given), ""
+    if authority.has("root"):
+        return {}, ""
+    roots = new_roots(now, sandbox=sandbox)
+    if sandbox:
+        return roots, ""
+    passphrase = given or new_passphrase()
+    write_roots(file, roots, passphrase, is_random=given is None)
+    return roots, "" if given else passphrase
 
 
 def tls_files(settings: Settings, hosts: list[str], now: datetime, *, sandbox: bool = False) -> TlsFiles:

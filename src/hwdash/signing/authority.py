@@ -26,6 +26,9 @@ The signing identities (contract/dashboard.md 72) have keys of their own, so tha
 
 The root of the preproduction identity signs its certificate itself: there is nothing else below it.
 
+The keys of the two roots are not in the key folder but in a file of their own (signing/roots.py), or nowhere: a
+sandbox ends before anything below its roots has to be made again. What they have signed is renewed with that file.
+
 The timestamp authority (RFC 3161) has the usage timeStamping alone, marked critical; it signs no files. The provenance
 key signs the statements beside signed packages (signing/provenance.py): it has a usage of our own alone, marked
 critical, so that no machine takes its signature for one of code. It is always on P-256.
@@ -33,14 +36,14 @@ critical, so that no machine takes its signature for one of code. It is always o
 None of this is Microsoft's, and the names say so. Windows with Secure Boot does not load new kernel drivers for these
 signatures unless the machine's own policy trusts this root.
 
-In the key folder: ``root``, ``issuing``, ``preproduction-root``, one file an identity, ``timestamp`` and
-``provenance``; in the TLS folder ``tls-ca`` and ``tls-server`` (signing/keys.py). Every time is passed in, aware and in
-UTC.
+In the key folder: ``root`` and ``preproduction-root`` (certificates alone), ``issuing``, one file an identity,
+``timestamp`` and ``provenance``; in the TLS folder ``tls-ca`` and ``tls-server`` (signing/keys.py). Every time is
+passed in, aware and in UTC.
 """
 
 import ipaddress
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -52,7 +55,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
 from hwdash.signing.errors import KeysError
-from hwdash.signing.keys import Credential, KeyFolder, PrivateKey
+from hwdash.signing.keys import Credential, KeyFolder, PrivateKey, PublicKey
 
 # The names of Windows' certutil for these OIDs; the first two also in facts/package-formats.md.
 HARDWARE_DRIVER_VERIFICATION = ObjectIdentifier("1.3.6.1.4.1.311.10.3.5")
@@ -74,8 +77,10 @@ EXTENDED_KEY_USAGE: dict[str, tuple[ObjectIdentifier, ...]] = {
 IDENTITIES = tuple(EXTENDED_KEY_USAGE)
 PREPRODUCTION = "preproduction"
 PREPRODUCTION_ROOT = "preproduction-root"
+ROOTS = ("root", PREPRODUCTION_ROOT)
 TIMESTAMP_AUTHORITY = "timestamp"
 PROVENANCE = "provenance"
+LEAVES = (*IDENTITIES, TIMESTAMP_AUTHORITY, PROVENANCE)
 
 # A usage of our own, by UUID (ITU-T X.667).
 PROVENANCE_STATEMENTS = ObjectIdentifier("2.25.220093024613538368718223338690109563765")
@@ -127,20 +132,40 @@ class TlsFiles:
     is_new_ca: bool  # clients that trusted an earlier CA must be given this one
 
 
-def ensure_authority(
-    keys: KeyFolder, now: datetime, *, key_size: int = RSA_BITS, sandbox: bool = False, crl_url: str = ""
-) -> None:
-    """Make what is missing of roots, issuing CA, identities and timestamp authority; renew what ends within 30 days.
+def new_roots(now: datetime, *, key_size: int = RSA_BITS, sandbox: bool = False) -> dict[str, Credential]:
+    """The two roots of a new authority, by name. They are in memory alone."""
+    with ThreadPoolExecutor() as threads:
+        made = threads.map(lambda name: _new_key(name, key_size, sandbox=sandbox), ROOTS)
+        return {name: _root(name, key, now, sandbox=sandbox) for name, key in zip(ROOTS, made, strict=True)}
 
-    Safe to repeat. A root is never replaced: machines trust it. ``sandbox`` makes the authority of a sandbox, whose
-    CAs have keys on P-256 and whose identities have RSA keys of 2048 bits. ``crl_url`` is where the list of revoked
-    certificates will be, for new certificates; empty: they do not say. Raises KeysError, also when a root has ended,
-    and when the folder has an authority of the other kind.
+
+def ensure_authority(
+    keys: KeyFolder,
+    now: datetime,
+    *,
+    key_size: int = RSA_BITS,
+    sandbox: bool = False,
+    crl_url: str = "",
+    roots: Mapping[str, Credential] | None = None,
+) -> None:
+    """Make what is missing of issuing CA, identities and timestamp authority; renew what ends within 30 days.
+
+    Safe to repeat. ``roots`` are those whose keys are not in the folder: their certificates are stored in it. Without
+    any, roots that are missing are made in the folder. A root is never replaced: machines trust it. Where the root's
+    key is not there, what it has issued stays as it is, and certificates below end with it. ``sandbox`` makes the
+    authority of a sandbox, whose CAs have keys on P-256 and whose identities have RSA keys of 2048 bits. ``crl_url`` is
+    where the list of revoked certificates will be, for new certificates; empty: they do not say. Raises KeysError, also
+    when a root has ended, and when the folder has an authority of the other kind.
     """
-    lives = _SANDBOX if sandbox else _RELEASE
+    lives, given = _SANDBOX if sandbox else _RELEASE, roots or {}
     with keys.locked():
         check_kind(keys, sandbox=sandbox)
-        for root in ("root", PREPRODUCTION_ROOT):
+        for name, credential in given.items():
+            if not keys.has(name):
+                keys.write_certificates(name, credential.chain)
+            elif keys.certificates(name)[0] != credential.certificate:
+                raise KeysError(f"{keys.file(name)} is of another root than the one that was given")
+        for root in ROOTS:
             if keys.has(root) and not _lasts(keys, root, now, lives.renewal):
                 raise KeysError(
                     f"the root certificate {keys.file(root)} ends within {lives.renewal.days} days: "
@@ -150,41 +175,73 @@ def ensure_authority(
                         else "move the key folder away, make a new authority and have it trusted on each machine"
                     )
                 )
-        leaves = (*IDENTITIES, TIMESTAMP_AUTHORITY, PROVENANCE)
-        due = [name for name in leaves if not _lasts(keys, name, now, lives.renewal)]
-        if set(due) - {PREPRODUCTION}:
-            if not _lasts(keys, "issuing", now, lives.identity):
-                due.insert(0, "issuing")
-            if not keys.has("root"):
-                due.insert(0, "root")
-        if PREPRODUCTION in due and not keys.has(PREPRODUCTION_ROOT):
-            due.insert(0, PREPRODUCTION_ROOT)
-
-        def new_key(name: str) -> PrivateKey:
-            if name == PROVENANCE or (sandbox and name not in IDENTITIES):
-                return ec.generate_private_key(ec.SECP256R1())
-            return rsa.generate_private_key(65537, SANDBOX_RSA_BITS if sandbox else key_size)
-
+        due = _due(keys, now, lives, [name for name in ROOTS if name in given or keys.has_key(name)])
         with ThreadPoolExecutor() as threads:
-            made = dict(zip(due, threads.map(new_key, due), strict=True))
-        for name, key in made.items():
-            keys.write(name, reissue(keys, name, key, now, sandbox=sandbox, crl_url=crl_url))
+            made = threads.map(lambda name: _new_key(name, key_size, sandbox=sandbox), due)
+            new = dict(zip(due, made, strict=True))
+        for name, key in new.items():
+            keys.write(name, reissue(keys, name, key, now, sandbox=sandbox, crl_url=crl_url, roots=given))
+
+
+def _due(keys: KeyFolder, now: datetime, lives: _Lives, at_hand: Sequence[str]) -> list[str]:
+    """What is to be made, issuers first. ``at_hand`` are the roots that can sign."""
+    due = [name for name in LEAVES if not _lasts(keys, name, now, lives.renewal)]
+    below_issuing = set(due) - {PREPRODUCTION}
+    roots = [root for root, needed in (("root", below_issuing), (PREPRODUCTION_ROOT, PREPRODUCTION in due)) if needed]
+    missing = [root for root in roots if not keys.has(root)]
+    if below_issuing and not _lasts(keys, "issuing", now, lives.identity):
+        if not keys.has("issuing") or "root" in (*at_hand, *missing):
+            return [*missing, "issuing", *due]
+        # What would end no later than it does now is left alone.
+        end = keys.certificates("issuing")[0].not_valid_after_utc
+        due = [name for name in due if name == PREPRODUCTION or not _lasts(keys, name, end, timedelta())]
+        if end < now + lives.renewal and set(due) - {PREPRODUCTION}:
+            raise KeysError(
+                f"the certificate {keys.file('issuing')} ends on {end:%Y-%m-%d}: renew it with hwdash admin key issue"
+            )
+    if PREPRODUCTION in due and keys.has(PREPRODUCTION) and PREPRODUCTION_ROOT not in (*at_hand, *missing):
+        due.remove(PREPRODUCTION)
+    return [*missing, *due]
+
+
+def _new_key(name: str, key_size: int, *, sandbox: bool) -> PrivateKey:
+    if name == PROVENANCE or (sandbox and name not in IDENTITIES):
+        return ec.generate_private_key(ec.SECP256R1())
+    return rsa.generate_private_key(65537, SANDBOX_RSA_BITS if sandbox else key_size)
 
 
 def reissue(
-    keys: KeyFolder, name: str, key: PrivateKey, now: datetime, *, sandbox: bool, crl_url: str = ""
+    keys: KeyFolder,
+    name: str,
+    key: PrivateKey,
+    now: datetime,
+    *,
+    sandbox: bool,
+    crl_url: str = "",
+    roots: Mapping[str, Credential] | None = None,
 ) -> Credential:
-    """The new certificate of a root, the issuing CA or a leaf; what it is issued by is there."""
-    lives = _SANDBOX if sandbox else _RELEASE
-    if name == "root":
-        return _self_signed(_name("Root CA", sandbox=sandbox), key, now, lives.root, _ca_extensions(path_length=None))
-    if name == PREPRODUCTION_ROOT:
-        subject = _name("Preproduction Root CA", sandbox=sandbox)
-        return _self_signed(subject, key, now, lives.root, _ca_extensions(path_length=0))
+    """The new certificate of a root, the issuing CA or a leaf; what it is issued by is there, or in ``roots``."""
+    if name in ROOTS:
+        return _root(name, key, now, sandbox=sandbox)
+    return Credential(key, issue(keys, name, key.public_key(), now, sandbox=sandbox, crl_url=crl_url, roots=roots))
+
+
+def issue(
+    keys: KeyFolder,
+    name: str,
+    key: PublicKey,
+    now: datetime,
+    *,
+    sandbox: bool,
+    crl_url: str = "",
+    roots: Mapping[str, Credential] | None = None,
+) -> tuple[x509.Certificate, ...]:
+    """A certificate of the issuing CA or of a leaf for this key, and the chain above it without the root."""
+    lives, given = _SANDBOX if sandbox else _RELEASE, roots or {}
     if name == "issuing":
         subject, extensions = _name("Issuing CA", sandbox=sandbox), _ca_extensions(path_length=0)
-        certificate = _issue(keys.read("root"), subject, key, now, lives.ca, extensions=extensions)
-        return Credential(key, (certificate,))
+        root = given.get("root") or keys.read("root")
+        return (_issue(root, subject, key, now, lives.ca, extensions=extensions),)
     if name == TIMESTAMP_AUTHORITY:
         extensions = _leaf_extensions([ExtendedKeyUsageOID.TIME_STAMPING], critical=True)
         subject = _name("timestamp authority", sandbox=sandbox)
@@ -195,14 +252,21 @@ def reissue(
         extensions = _leaf_extensions(EXTENDED_KEY_USAGE[name])
         subject = _name(f"{name} signing", sandbox=sandbox)
     if name == PREPRODUCTION:
-        root = keys.read(PREPRODUCTION_ROOT)
-        return Credential(key, (_issue(root, subject, key, now, lives.identity, extensions=extensions),))
+        root = given.get(PREPRODUCTION_ROOT) or keys.read(PREPRODUCTION_ROOT)
+        return (_issue(root, subject, key, now, lives.identity, extensions=extensions),)
     issuing = keys.read("issuing")
     if crl_url:
         point = x509.DistributionPoint([x509.UniformResourceIdentifier(crl_url)], None, None, None)
         extensions = [*extensions, (x509.CRLDistributionPoints([point]), False)]
-    certificate = _issue(issuing, subject, key, now, lives.identity, extensions=extensions)
-    return Credential(key, (certificate, *issuing.chain))
+    return (_issue(issuing, subject, key, now, lives.identity, extensions=extensions), *issuing.chain)
+
+
+def _root(name: str, key: PrivateKey, now: datetime, *, sandbox: bool) -> Credential:
+    life = (_SANDBOX if sandbox else _RELEASE).root
+    if name == PREPRODUCTION_ROOT:
+        subject = _name("Preproduction Root CA", sandbox=sandbox)
+        return _self_signed(subject, key, now, life, _ca_extensions(path_length=0))
+    return _self_signed(_name("Root CA", sandbox=sandbox), key, now, life, _ca_extensions(path_length=None))
 
 
 def is_sandbox_authority(keys: KeyFolder, name: str = "root") -> bool:
@@ -257,7 +321,7 @@ def ensure_tls(folder: KeyFolder, hosts: Sequence[str], now: datetime, *, sandbo
             key = ec.generate_private_key(ec.SECP256R1())
             ca = folder.read("tls-ca")
             subject = _name("server", sandbox=sandbox)
-            certificate = _issue(ca, subject, key, now, lives.tls_server, extensions=extensions)
+            certificate = _issue(ca, subject, key.public_key(), now, lives.tls_server, extensions=extensions)
             folder.write("tls-server", Credential(key, (certificate,)))
     passphrase = folder.passphrase.decode()
     return TlsFiles(folder.public_file("tls-ca"), folder.file("tls-server"), passphrase, is_new_ca)
@@ -287,7 +351,8 @@ def development_vendor_certificate(
     )
     policy = x509.CertificatePolicies([x509.PolicyInformation(EV_CODE_SIGNING_POLICY, None)])
     extensions = [*_leaf_extensions([ExtendedKeyUsageOID.CODE_SIGNING]), (policy, False)]
-    return key, [_issue(root, subject, key, now, timedelta(days=365), extensions=extensions), root.certificate]
+    leaf = _issue(root, subject, key.public_key(), now, timedelta(days=365), extensions=extensions)
+    return key, [leaf, root.certificate]
 
 
 _Extensions = Sequence[tuple[x509.ExtensionType, bool]]
@@ -336,18 +401,18 @@ def _self_signed(
     name: x509.Name, key: PrivateKey, now: datetime, life: timedelta, extensions: _Extensions
 ) -> Credential:
     identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
-    builder = _builder(name, key, now - _BACKDATING, now + life, [*extensions, (identifier, False)])
+    builder = _builder(name, key.public_key(), now - _BACKDATING, now + life, [*extensions, (identifier, False)])
     return Credential(key, (builder.issuer_name(name).sign(key, hashes.SHA256()),))
 
 
 def _issue(
-    issuer: Credential, subject: x509.Name, key: PrivateKey, now: datetime, life: timedelta, *, extensions: _Extensions
+    issuer: Credential, subject: x509.Name, key: PublicKey, now: datetime, life: timedelta, *, extensions: _Extensions
 ) -> x509.Certificate:
     """A certificate by this issuer, within the life of the issuer's own."""
     above = issuer.certificate
     above_identifier = above.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
     identifiers: _Extensions = [
-        (x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False),
+        (x509.SubjectKeyIdentifier.from_public_key(key), False),
         (x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(above_identifier), False),
     ]
     begin = max(now - _BACKDATING, above.not_valid_before_utc)
@@ -357,11 +422,11 @@ def _issue(
 
 
 def _builder(
-    subject: x509.Name, key: PrivateKey, begin: datetime, end: datetime, extensions: _Extensions
+    subject: x509.Name, key: PublicKey, begin: datetime, end: datetime, extensions: _Extensions
 ) -> x509.CertificateBuilder:
     builder = x509.CertificateBuilder(
         subject_name=subject,
-        public_key=key.public_key(),
+        public_key=key,
         serial_number=x509.random_serial_number(),
         not_valid_before=begin,
         not_valid_after=end,

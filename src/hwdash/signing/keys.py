@@ -2,7 +2,8 @@
 
 A key folder (mode 0700) holds one file a key, ``NAME.pem`` (mode 0600): the private key as encrypted PKCS#8, then its
 certificate chain, leaf first. Both stand in one file, because one rename replaces them together: a crash leaves the old
-pair or the new one, never a mixture. ``NAME.crt`` is the certificate alone, for those who have to trust it.
+pair or the new one, never a mixture. ``NAME.crt`` is the certificate alone, for those who have to trust it. A root's
+``NAME.pem`` holds no key: that is elsewhere (signing/roots.py).
 
 The encryption is PBES2 with scrypt (RFC 7914) and AES-256-CBC, which OpenSSL and cryptography read. cryptography itself
 writes PKCS#8 with 2,048 rounds of PBKDF2 only, too few for a passphrase that a person chose.
@@ -21,7 +22,7 @@ import os
 import secrets
 import stat
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fcntl import LOCK_EX, flock
@@ -56,6 +57,9 @@ _RANDOM_BYTES = 32
 _RANDOM_LENGTH = 43  # in base64url
 
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
+
+_BEGIN_KEY, _BEGIN_CERTIFICATE = b"-----BEGIN ENCRYPTED PRIVATE KEY-----", b"-----BEGIN CERTIFICATE-----"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,14 +112,28 @@ class KeyFolder:
         return self.path / f"{name}.crt"
 
     def has(self, name: str) -> bool:
-        """Whether there is a key of that name."""
+        """Whether there is a key, or at least a certificate, of that name."""
         return self.file(name).exists()
+
+    def has_key(self, name: str) -> bool:
+        """Whether the private key of that name is in the folder. Raises KeysError."""
+        return self.has(name) and _BEGIN_KEY in self._text(name)
 
     def write(self, name: str, credential: Credential) -> None:
         """Store a key and its certificates, replacing those of that name in one step. Raises KeysError."""
-        certificates = [each.public_bytes(Encoding.PEM) for each in credential.chain]
-        text = encrypted_pkcs8(credential.key, self.passphrase, is_random=self.is_random) + b"".join(certificates)
-        write_atomically(self.file(name), text, mode=0o600)
+        self._store(name, encrypted_pkcs8(credential.key, self.passphrase, is_random=self.is_random), credential.chain)
+
+    def write_certificates(self, name: str, chain: Sequence[x509.Certificate]) -> None:
+        """Store certificates, leaf first, whose key is not kept in this folder. Raises KeysError."""
+        self._store(name, b"", chain)
+
+    def replace_certificates(self, name: str, chain: Sequence[x509.Certificate]) -> None:
+        """Store other certificates for the key of that name, which stays as it is. Raises KeysError."""
+        self._store(name, self._text(name).partition(_BEGIN_CERTIFICATE)[0], chain)
+
+    def _store(self, name: str, key: bytes, chain: Sequence[x509.Certificate]) -> None:
+        certificates = [each.public_bytes(Encoding.PEM) for each in chain]
+        write_atomically(self.file(name), key + b"".join(certificates), mode=0o600)
         if certificates:
             write_atomically(self.public_file(name), certificates[0], mode=0o644)
 
@@ -125,6 +143,11 @@ class KeyFolder:
         Raises KeysError when they are absent, open to other users, of another passphrase, or do not belong together.
         """
         text, file = self._text(name), self.file(name)
+        if _BEGIN_KEY not in text and _BEGIN_CERTIFICATE in text:
+            raise KeysError(
+                f"there is no key in {file}, only certificates: restore the file, or where a root is meant, give the "
+                "file of the root keys with --root-key"
+            )
         try:
             # The slow primality test is left out: the key is our own, and it must match its certificate below.
             key = load_pem_private_key(text, self.passphrase, unsafe_skip_rsa_key_validation=True)
@@ -182,7 +205,7 @@ def encrypted_pkcs8(
     aes = der.sequence(der.oid("2.16.840.1.101.3.4.1.42"), der.octet_string(iv))
     pbes2 = der.sequence(der.oid("1.2.840.113549.1.5.13"), der.sequence(scrypt, aes))
     body = base64.encodebytes(der.sequence(pbes2, der.octet_string(encrypted)))
-    return b"-----BEGIN ENCRYPTED PRIVATE KEY-----\n" + body + b"-----END ENCRYPTED PRIVATE KEY-----\n"
+    return _BEGIN_KEY + b"\n" + body + b"-----END ENCRYPTED PRIVATE KEY-----\n"
 
 
 def write_atomically(path: Path, content: bytes, *, mode: int) -> None:
@@ -238,7 +261,7 @@ def _stored_passphrase(folder: Path) -> bytes:
 
 
 def _certificates(text: bytes, file: Path) -> tuple[x509.Certificate, ...]:
-    if b"-----BEGIN CERTIFICATE-----" not in text:
+    if _BEGIN_CERTIFICATE not in text:
         return ()
     try:
         return tuple(x509.load_pem_x509_certificates(text))

@@ -36,7 +36,7 @@ from hwdash.signing.provenance import (
     parse_statement_request,
     statement_document,
 )
-from hwdash.signing.revocation import CrlSigner, replace_revoked, revocations_state
+from hwdash.signing.revocation import CrlSigner, keys_state, replace_revoked
 from hwdash.signing.signer import LocalSigner, SignedAttributes, SigningRequest, parse_request, request_document
 
 # A request for a signature has some kilobytes; one for a statement names every file of a package, twice in its answer.
@@ -99,9 +99,14 @@ class SignerProcess:
         """The root that machines have to trust, PEM."""
         return self._ready().root_certificate_pem
 
+    @property
+    def chains(self) -> Mapping[str, tuple[bytes, ...]]:
+        """The certificates of every identity: DER, leaf first, no root."""
+        return self._ready().chains
+
     def chain(self, identity: str) -> tuple[bytes, ...]:
         """The certificates of an identity: DER, leaf first, no root. Raises SigningRefused for an unknown one."""
-        chains = self._ready().chains
+        chains = self.chains
         if identity not in chains:
             raise SigningRefused(f"there is no signing identity {identity!r}; there are {', '.join(IDENTITIES)}")
         return chains[identity]
@@ -315,8 +320,8 @@ def serve(stream: BufferedRWPair, folder: Path, clock: Clock) -> None:
             with suppress(KeysError):
                 ensure_authority(keys, clock(), sandbox=is_sandbox_authority(keys), crl_url=crl_url)
             replace_revoked(keys, clock(), crl_url=crl_url)
-        # Before the keys are read: what is revoked meanwhile must be seen.
-        known = revocations_state(keys.path)
+        # Before the keys are read: what is revoked or replaced meanwhile must be seen.
+        known = keys_state(keys.path)
         signer = LocalSigner(keys, clock)
         crls = CrlSigner(keys, known)
         statements = StatementSigner(keys, signer)
@@ -331,7 +336,8 @@ def serve(stream: BufferedRWPair, folder: Path, clock: Clock) -> None:
     while line := stream.readline(MAX_LINE):
         if not line.endswith(b"\n"):
             return
-        # A key was revoked meanwhile: the parent starts this process again, which then loads the new one, and asks it.
+        # A key was revoked or replaced meanwhile: the parent starts this process again, which loads the new one, and
+        # asks it.
         if crls.is_outdated:
             return
         _send(stream, _answer(signer, statements, crls, clock, line))

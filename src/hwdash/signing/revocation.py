@@ -6,6 +6,7 @@ cannot leave a certificate out of it. Its number counts up, and it lasts for a w
 """
 
 import json
+import os
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -112,18 +113,18 @@ def _write(folder: Path, revocations: list[Revocation]) -> None:
 class CrlSigner:
     """Signs the list of revoked certificates with the issuing CA's key. In the signer's process only.
 
-    ``known`` is the state of the revocations (``revocations_state``) from before the keys in use were read.
+    ``known`` is the state of the folder (``keys_state``) from before the keys in use were read.
     """
 
-    def __init__(self, keys: KeyFolder, known: tuple[int, int] | None) -> None:
+    def __init__(self, keys: KeyFolder, known: frozenset[tuple[str, int, int]]) -> None:
         self._issuing: Credential = keys.read("issuing")
         self._folder = keys.path
         self._known = known
 
     @property
     def is_outdated(self) -> bool:
-        """Something was revoked since the keys were loaded: what is loaded may not sign any more."""
-        return revocations_state(self._folder) != self._known
+        """Something was revoked or replaced since the keys were loaded: what is loaded may not sign any more."""
+        return keys_state(self._folder) != self._known
 
     def crl(self, now: datetime) -> bytes:
         """The current list, DER: the last one, unless something was revoked since or it is a day old."""
@@ -172,13 +173,15 @@ class CrlSigner:
         return builder.sign(self._issuing.key, hashes.SHA256()).public_bytes(Encoding.DER)
 
 
-def revocations_state(folder: Path) -> tuple[int, int] | None:
-    """Changes with each revocation."""
+def keys_state(folder: Path) -> frozenset[tuple[str, int, int]]:
+    """Changes with each revocation, and with each key or certificate that is replaced. Raises KeysError."""
     try:
-        state = (folder / REVOCATIONS_FILE).stat()
-    except FileNotFoundError:
-        return None
-    return state.st_mtime_ns, state.st_ino
+        with os.scandir(folder) as entries:
+            files = [each for each in entries if each.name == REVOCATIONS_FILE or each.name.endswith(".pem")]
+        states = [(each.name, each.stat()) for each in files if not each.name.startswith(".")]
+    except OSError as error:
+        raise KeysError(f"the key folder {folder} cannot be read: {error.strerror}") from error
+    return frozenset((name, state.st_mtime_ns, state.st_ino) for name, state in states)
 
 
 def _number(crl: x509.CertificateRevocationList) -> int:

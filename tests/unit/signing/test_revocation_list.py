@@ -17,9 +17,9 @@ from hwdash.signing.revocation import (
     CRL_RENEWAL,
     REVOCATIONS_FILE,
     CrlSigner,
+    keys_state,
     read_revocations,
     replace_revoked,
-    revocations_state,
     revoke,
 )
 from hwdash.signing.signer import SigningRequest
@@ -32,7 +32,7 @@ def certificate(keys: KeyFolder, name: str = "attestation") -> x509.Certificate:
 
 
 def crl_signer(keys: KeyFolder) -> CrlSigner:
-    return CrlSigner(keys, revocations_state(keys.path))
+    return CrlSigner(keys, keys_state(keys.path))
 
 
 def listed(keys: KeyFolder, now: datetime) -> tuple[int, set[int]]:

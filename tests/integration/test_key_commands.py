@@ -1,0 +1,167 @@
+"""Ceremonies with the keys: ``hwdash admin key``, and what ``hwdash init`` says of the root keys."""
+
+import json
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from shutil import copytree
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from click.testing import CliRunner, Result
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+
+from hwdash.cli.main import cli
+from hwdash.clock import system_clock
+from hwdash.settings import Settings
+from hwdash.signing.authority import ensure_authority, new_roots
+from hwdash.signing.keys import KeyFolder
+from hwdash.signing.roots import new_passphrase, read_roots, write_roots
+from hwdash.storage.audit_tables import audit_queue
+from hwdash.storage.database import Database
+
+PASSPHRASE = new_passphrase()
+
+
+@pytest.fixture(scope="module")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("keys")
+    roots = new_roots(system_clock(), key_size=2048)
+    ensure_authority(KeyFolder.open(folder / "service" / "keys", {}), system_clock(), key_size=2048, roots=roots)
+    write_roots(folder / "roots.pem", roots, PASSPHRASE, is_random=True)
+    return folder
+
+
+@pytest.fixture
+def folder(made_once: Path, tmp_path: Path) -> Path:
+    return copytree(made_once, tmp_path / "made")
+
+
+@pytest.fixture
+def run(folder: Path) -> Callable[..., Result]:
+    def run(*arguments: str, passphrase: str | None = PASSPHRASE) -> Result:
+        environment = {"HWDASH_ROOT_PASSPHRASE": passphrase, "HWDASH_KEY_PASSPHRASE": None}
+        return CliRunner(env=environment).invoke(cli, [*arguments, "--data", str(folder / "service")])
+
+    return run
+
+
+def certificate(folder: Path, name: str) -> x509.Certificate:
+    return x509.load_pem_x509_certificate((folder / "service" / "keys" / f"{name}.crt").read_bytes())
+
+
+def audited(folder: Path) -> list[dict[str, Any]]:
+    with closing(Database(Settings(data=folder / "service").database)) as database, database.reading() as connection:
+        return [dict(row) for row in connection.execute(sa.select(audit_queue)).mappings()]
+
+
+def test_a_ceremony_says_who_did_what_when_and_both_fingerprints(folder: Path, run: Callable[..., Result]) -> None:
+    before = certificate(folder, "issuing")
+    words = ["--by", "Ada", "--reason", "it ends", "--json"]
+    done = run("admin", "key", "issue", "issuing", "--root-key", str(folder / "roots.pem"), *words)
+    assert done.exit_code == 0, done.output
+    told, after = json.loads(done.stdout), certificate(folder, "issuing")
+    assert (told["ceremony"], told["key"], told["by"], told["reason"]) == (
+        "admin key issue", "issuing", "Ada", "it ends",
+    )  # fmt: skip
+    (change,) = told["certificates"]
+    assert change["before"]["sha256"] == before.fingerprint(hashes.SHA256()).hex()
+    assert change["after"]["sha256"] == after.fingerprint(hashes.SHA256()).hex() != change["before"]["sha256"]
+    (entry,) = audited(folder)
+    assert (entry["action"], entry["object_id"], entry["actor_kind"]) == ("admin key issue", "issuing", "operator")
+    assert json.loads(entry["details"]) == {"by": "Ada", "reason": "it ends", "certificates": [change]}
+
+
+def test_the_transcript_for_people_has_a_line_for_each(folder: Path, run: Callable[..., Result]) -> None:
+    done = run("admin", "key", "issue", "preproduction", "--root-key", str(folder / "roots.pem"))
+    assert done.exit_code == 0, done.output
+    serial = f"{certificate(folder, 'preproduction').serial_number:x}"
+    assert any(line.startswith("preproduction after: ") and serial in line for line in done.stdout.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("passphrase", "file", "complaint"),
+    [
+        ("wrong", "roots.pem", "do not open"),
+        (None, "roots.pem", "Set HWDASH_ROOT_PASSPHRASE"),
+        (PASSPHRASE, "absent.pem", "cannot be read"),
+        (PASSPHRASE, "service/keys/issuing.pem", "no file of root keys"),
+    ],
+)
+def test_what_is_refused_changes_nothing_and_leaves_no_entry(
+    folder: Path, run: Callable[..., Result], passphrase: str | None, file: str, complaint: str
+) -> None:
+    before = certificate(folder, "issuing")
+    done = run("admin", "key", "issue", "issuing", "--root-key", str(folder / file), passphrase=passphrase)
+    assert (done.exit_code, certificate(folder, "issuing")) == (1, before)
+    assert complaint in done.output
+    assert audited(folder) == []
+
+
+@pytest.fixture
+def with_roots(folder: Path) -> KeyFolder:
+    """As earlier versions made it: the roots' keys in the key folder."""
+    keys = KeyFolder.open(folder / "service" / "keys", {})
+    for name, root in read_roots(folder / "roots.pem", PASSPHRASE).items():
+        keys.write(name, root)
+    return keys
+
+
+def test_the_roots_of_an_older_service_move_out_under_a_passphrase_that_is_shown(
+    folder: Path, run: Callable[..., Result], with_roots: KeyFolder
+) -> None:
+    done = run("admin", "key", "offline", "--root-key", str(folder / "new.pem"), passphrase=None)
+    assert done.exit_code == 0, done.output
+    first = done.stdout.splitlines()[0]
+    roots = read_roots(folder / "new.pem", first.removeprefix("passphrase of the root keys: "))
+    assert roots["root"].certificate == certificate(folder, "root") == with_roots.certificates("root")[0]
+    assert not with_roots.has_key("root")
+    assert not with_roots.has_key("preproduction-root")
+    assert (folder / "new.pem").stat().st_mode & 0o777 == 0o600
+    again = run("admin", "key", "offline", "--root-key", str(folder / "other.pem"))
+    assert again.exit_code == 1
+    assert not (folder / "other.pem").exists()
+
+
+def test_the_roots_stay_where_the_file_cannot_be_written_or_the_passphrase_would_be_lost(
+    folder: Path, run: Callable[..., Result], with_roots: KeyFolder
+) -> None:
+    for arguments, passphrase in (
+        ([str(folder / "roots.pem")], None),
+        ([str(folder / "nowhere" / "f.pem")], None),
+        ([str(folder / "new.pem"), "--json"], None),
+    ):
+        done = run("admin", "key", "offline", "--root-key", *arguments, passphrase=passphrase)
+        assert done.exit_code == 1, done.output
+        assert with_roots.has_key("root")
+    assert audited(folder) == []
+
+
+def test_an_init_that_was_cut_short_says_what_to_do(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "new").mkdir()
+    (folder / "roots.pem").rename(tmp_path / "new" / "root-key.pem")
+    runner = CliRunner(env={"HWDASH_ROOT_PASSPHRASE": None})
+    done = runner.invoke(cli, ["init", "--data", str(tmp_path / "new")])
+    assert done.exit_code == 1
+    assert "remove the data folder" in done.output
+    done = runner.invoke(
+        cli, ["init", "--json", "--data", str(tmp_path / "new")], env={"HWDASH_ROOT_PASSPHRASE": PASSPHRASE}
+    )
+    assert done.exit_code == 0, done.output
+    assert "rootPassphrase" not in json.loads(done.stdout)
+    assert certificate(folder, "root") == x509.load_pem_x509_certificate(
+        (tmp_path / "new" / "keys" / "root.crt").read_bytes()
+    )
+
+
+def test_a_sandbox_keeps_no_root_keys(tmp_path: Path) -> None:
+    runner = CliRunner()
+    done = runner.invoke(cli, ["init", "--sandbox", "--json", "--data", str(tmp_path / "s")])
+    assert done.exit_code == 0, done.output
+    assert not {"rootKey", "rootPassphrase"} & json.loads(done.stdout).keys()
+    assert not KeyFolder.open(tmp_path / "s" / "keys", {}).has_key("root")
+    refused = runner.invoke(cli, ["init", "--sandbox", "--root-key", "f.pem", "--data", str(tmp_path / "t")])
+    assert refused.exit_code != 0
+    assert "leave --root-key out" in refused.output
