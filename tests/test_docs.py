@@ -197,7 +197,9 @@ def test_every_setting_is_listed_with_its_default_and_no_other() -> None:
 
 def test_every_variable_is_documented_and_every_documented_variable_is_read() -> None:
     read = {f"HWDASH_{each.name.upper()}" for each in fields(Settings)}
-    read |= {f"HWDASH_{name.upper()}_FILE" for name in (*SECRETS, "client_secret", "root_passphrase")}
+    read |= {
+        f"HWDASH_{name.upper()}_FILE" for name in (*SECRETS, "client_secret", "officer_passphrase", "root_passphrase")
+    }
     read |= {text for text in string_constants(SOURCE) if re.fullmatch(r"HWDASH_[A-Z_]+", text)}
     documented = {
         name

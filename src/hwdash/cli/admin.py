@@ -18,6 +18,7 @@ GROUPS = {
     "key": ("hwdash.cli.admin_key", "key", "The signing keys: ceremonies with the root keys."),
     "recall": ("hwdash.cli.admin_recall", "recall", "Take released drivers back."),
     "audit": ("hwdash.cli.admin_audit", "audit", "The audit log: list, checkpoint, verify."),
+    "officer": ("hwdash.cli.admin_officer", "officer", "Officers: whose word it takes, and how many."),
     "review": ("hwdash.cli.review", "review", "The submissions that wait for a person's review."),
 }
 

@@ -6,12 +6,26 @@ import click
 
 from hwdash.cli.admin_decisions import decision, decision_told
 from hwdash.cli.admin_options import BY, transaction
+from hwdash.cli.officer_options import acting_officer, dual_control, officer_options, release_control
 from hwdash.cli.output import json_option, print_json, print_table
 from hwdash.cli.service_options import data_option, existing_service
 from hwdash.pipeline.engine import WorkflowQueue
-from hwdash.pipeline.review import APPROVED, REJECTED, NotInReview, approve, reject, waiting
+from hwdash.pipeline.review import (
+    APPROVED,
+    REJECTED,
+    ApprovalsNeeded,
+    AsOfficer,
+    NotInReview,
+    approve,
+    identity_of_row,
+    reject,
+    waiting,
+)
+from hwdash.signing.errors import OfficerRefused
+from hwdash.signing.release import approvals_needed
 from hwdash.storage.blobs import BlobStore
 from hwdash.storage.database import Database
+from hwdash.storage.officers import approvals_of
 
 
 @click.group()
@@ -24,6 +38,7 @@ def review() -> None:
 @data_option
 def list_waiting(as_json: bool, data: Path | None) -> None:
     """List what waits, oldest first."""
+    control = dual_control(existing_service(data))
     with transaction(data) as connection:
         found = [
             {
@@ -35,27 +50,43 @@ def list_waiting(as_json: bool, data: Path | None) -> None:
                 "name": each.name,
                 "type": each.type,
                 "committedAt": each.committed_at.isoformat(),
+                "approvedBy": list(approvals_of(connection, each.id)),
+                "officersNeeded": approvals_needed(control, identity_of_row(each)),
             }
             for each in waiting(connection)
         ]
     if as_json:
         print_json({"submissions": found})
     else:
-        print_table(["submissionId", "account", "productName", "name", "type", "committedAt"], found)
+        rows = [each | {"approvedBy": ", ".join(each["approvedBy"])} for each in found]
+        print_table(["submissionId", "account", "productName", "name", "type", "committedAt", "approvedBy"], rows)
 
 
 @review.command("approve")
 @click.argument("submission_id", type=int)
 @click.option("--reason", default="", help="Why; kept with the decision.")
 @BY
+@officer_options
 @json_option
 @data_option
 def approve_submission(submission_id: int, reason: str, by: str | None, as_json: bool, data: Path | None) -> None:
-    """Let SUBMISSION_ID go on to signing."""
-    queue = WorkflowQueue(Database(existing_service(data).database))
-    with decision_told(NotInReview), transaction(data) as connection:
-        is_new = approve(connection, queue, submission_id, decision(by, reason))
-    _tell(submission_id, APPROVED, is_new, as_json)
+    """Let SUBMISSION_ID go on to signing; where the policy asks for officers, as one of them."""
+    settings = existing_service(data)
+    queue = WorkflowQueue(Database(settings.database))
+    releases = release_control(settings)
+    acting = acting_officer()
+    officer = None if acting is None else AsOfficer(acting.name, acting.key, releases.service)
+    word = decision(by if acting is None else acting.name, reason)
+    with decision_told(NotInReview, ApprovalsNeeded, OfficerRefused), transaction(data) as connection:
+        judged = approve(connection, queue, submission_id, word, releases.control(), officer)
+    if judged is None or not judged.refusals:
+        _tell(submission_id, APPROVED, judged is not None, as_json)
+    elif as_json:
+        document = {"decision": None, "approvedBy": list(judged.officers), "officersNeeded": judged.needed}
+        print_json({"submissionId": submission_id, **document})
+    else:
+        told = f"{len(judged.officers)} of {judged.needed} officers: {', '.join(judged.officers)}"
+        click.echo(f"submission {submission_id} is approved by {told}")
 
 
 @review.command("reject")

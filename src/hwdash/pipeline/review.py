@@ -1,18 +1,25 @@
-"""A person's word on a submission that waits in manualReview: it ends the step, and a new workflow goes on."""
+"""People's words on a submission that waits in manualReview: they end the step, and a new workflow goes on."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 import sqlalchemy as sa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from hwdash.domain.submission import next_step
 from hwdash.pipeline.engine import WorkflowQueue
 from hwdash.pipeline.report import publish_error_report
+from hwdash.pipeline.signing import identity_of
 from hwdash.pipeline.submission import SUBMISSION
+from hwdash.pipeline.work import kind_of
+from hwdash.signing.officers import DualControl
+from hwdash.signing.release import Judgement, Release, approval, approvals_needed, judge
 from hwdash.storage.blobs import BlobStore
-from hwdash.storage.submissions import claim_step, end_step, step_results, submissions_at
+from hwdash.storage.officers import approvals_of, keep_approval
+from hwdash.storage.submissions import claim_step, end_step, step_results, submissions_at, submitters_of
 from hwdash.vocabulary import SubmissionStep, WorkflowState
 
 APPROVED, REJECTED = "approved", "rejected"
@@ -27,6 +34,10 @@ class ReasonRefused(Exception):
     """The reason cannot be kept, or is missing."""
 
 
+class ApprovalsNeeded(Exception):
+    """The signer's policy asks for officers. The message says how many."""
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
     """A person's word: who, why and when. A rejection needs a reason."""
@@ -36,21 +47,92 @@ class Decision:
     when: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class AsOfficer:
+    """An officer who decides: their name and key, and the service that they decide for."""
+
+    name: str
+    key: Ed25519PrivateKey
+    service: str
+    break_glass: bool = False
+
+
 def waiting(connection: sa.Connection) -> Sequence[sa.Row[Any]]:
     """The submissions that wait for a review or are about to pass it, oldest first."""
     return submissions_at(connection, SubmissionStep.MANUAL_REVIEW)
 
 
-def approve(connection: sa.Connection, queue: WorkflowQueue, submission_id: int, decision: Decision) -> bool:
-    """Let it go on to signing; False when it was approved before. Raises NotInReview and ReasonRefused."""
+def identity_of_row(row: sa.Row[Any]) -> str:
+    """As what a submission is to be signed."""
+    kind = kind_of(row.test_harness, is_test_sign=bool(row.attributes.get("isTestSign")))
+    return identity_of(kind, row.test_harness, row.attributes)
+
+
+def release_of(connection: sa.Connection, row: sa.Row[Any]) -> Release:
+    """What is approved of a submission that stands in manualReview; ``row`` as submissions_at has it."""
+    return Release(
+        submission_id=row.id,
+        product_id=row.product_id,
+        account_id=row.account_id,
+        package_sha256=step_results(connection, row.id)["packageInfoValidation"]["packageDigest"],
+        identity=identity_of_row(row),
+        submitters=submitters_of(row),
+    )
+
+
+def approve(
+    connection: sa.Connection,
+    queue: WorkflowQueue,
+    submission_id: int,
+    decision: Decision,
+    control: DualControl,
+    officer: AsOfficer | None = None,
+) -> Judgement | None:
+    """Let it go on to signing, as soon as as many officers approved it as the signer's policy asks for.
+
+    Without an officer where it asks for none. Returns what the approvals are worth so far, with refusals among it while
+    some are missing; None when it was approved before. Raises NotInReview, ReasonRefused, ApprovalsNeeded and
+    OfficerRefused.
+    """
     check_reason(decision.reason)
     row = _claim(connection, submission_id, APPROVED)
     if row is None:
-        return False
+        return None
+    if officer is None:
+        identity = identity_of_row(row)
+        if needed := approvals_needed(control, identity):
+            raise ApprovalsNeeded(f"a signature as {identity} needs the approval of {needed} officers: say who you are")
+        _go_on(connection, queue, row, decision, {})
+        return Judgement((), 0, "", ())
+    release = release_of(connection, row)
+    word = approval(
+        control,
+        officer.name,
+        officer.key,
+        release,
+        officer.service,
+        reason=decision.reason,
+        when=decision.when,
+        break_glass=officer.break_glass,
+    )
+    keep_approval(connection, submission_id, officer.name, word, decision.when)
+    words = list(approvals_of(connection, submission_id).values())
+    judged = judge(control, release, words, officer.service)
+    if not judged.refusals:
+        more: dict[str, Any] = {"approvals": words}
+        if judged.broke_glass:
+            more["breakGlass"] = True
+        whole = Decision(", ".join(judged.officers), decision.reason, decision.when)
+        _go_on(connection, queue, row, whole, more)
+    return judged
+
+
+def _go_on(
+    connection: sa.Connection, queue: WorkflowQueue, row: sa.Row[Any], decision: Decision, more: dict[str, Any]
+) -> None:
     changes = {"current_step": next_step(SubmissionStep.MANUAL_REVIEW), "state": WorkflowState.STARTED}
-    _end(connection, row, APPROVED, decision, changes)
-    queue.enqueue(connection, SUBMISSION, submission_id, f"reviewed-{row.fence}")
-    return True
+    _end(connection, row, APPROVED, decision, changes, more=more)
+    queue.enqueue(connection, SUBMISSION, row.id, f"reviewed-{row.fence}")
 
 
 def reject(connection: sa.Connection, blobs: BlobStore, submission_id: int, decision: Decision) -> bool:
@@ -98,8 +180,9 @@ def _end(
     decision: Decision,
     changes: dict[str, Any],
     files: Sequence[tuple[str, str, str]] = (),
+    more: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
     when = decision.when
-    result = {"decision": word, "reason": decision.reason, "by": decision.by, "when": when.isoformat()}
+    result = {"decision": word, "reason": decision.reason, "by": decision.by, "when": when.isoformat(), **more}
     step = SubmissionStep.MANUAL_REVIEW
     end_step(connection, row.id, step, fence=row.fence, result=result, changes=changes, files=files, now=when)

@@ -8,12 +8,15 @@ the same bytes again.
 import base64
 import hashlib
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from hwdash.drivers.authenticode import SPC_INDIRECT_DATA, content_digest, signed_data, spc_pe_image_data
 from hwdash.drivers.catalog import CATALOG_CONTENT_TYPE
+from hwdash.drivers.package import Kind
 from hwdash.pipeline.work import Done, StepFailed, Work
 from hwdash.signing.authority import PREPRODUCTION
 from hwdash.signing.errors import SigningRefused
@@ -29,7 +32,7 @@ def run(work: Work) -> Done:
     Each of the two lists holds {"path", "stored", "signature" (SHA-256 of what was written)}.
     """
     folder = work.fresh_folder("signed")
-    identity, when = _identity(work), _first_begun(work, folder)
+    identity, when = identity_of(work.kind, work.test_harness, work.attributes), _first_begun(work, folder)
     record = record_of(work)
     leaf = b""
 
@@ -103,6 +106,8 @@ def record_of(work: Work) -> SigningRecord:
         account_id=work.account_id,
         package_sha256=work.results["packageInfoValidation"]["packageDigest"],
         finished_steps={step: result_digest(work.results[step]) for step in before},
+        submitters=work.submitters,
+        approvals=tuple(work.results.get("manualReview", {}).get("approvals", ())),
     )
 
 
@@ -118,12 +123,12 @@ def _first_begun(work: Work, folder: Path) -> datetime:
     return datetime.fromisoformat(kept.read_text())
 
 
-def _identity(work: Work) -> str:
+def identity_of(kind: Kind, test_harness: str, attributes: Mapping[str, Any]) -> str:
     """Which of the issuing identities signs (contract/api.md 6.6 and 11, item 54; contract/dashboard.md 72)."""
-    if work.kind == "preproduction":
+    if kind == "preproduction":
         return PREPRODUCTION
-    if work.attributes.get("isTestSign"):
+    if attributes.get("isTestSign"):
         return "test"
-    if work.attributes.get("isFlightSign"):
+    if attributes.get("isFlightSign"):
         return "flight"
-    return "attestation" if work.test_harness == "attestation" else "whql"
+    return "attestation" if test_harness == "attestation" else "whql"

@@ -31,6 +31,7 @@ from hwdash.storage.submissions import (
     initial_submission,
     is_unfinished,
     step_results,
+    submitters_of,
     unfinished_submissions,
 )
 from hwdash.vocabulary import SUBMISSION_STEPS, SubmissionStep, SubmissionType, WorkflowState
@@ -83,6 +84,7 @@ class SubmissionWorkflow(FencedWorkflow):
             results=results,
             fence=row.fence,
             now=self.resources.clock(),
+            submitters=submitters_of(row),
             shared_product_id=row.shared_product_id,
             derives_from=_initial_of(connection, row) if row.type == SubmissionType.DERIVED else None,
             foreign_extension_ids=foreign_extension_ids(connection, row.account_id, results),

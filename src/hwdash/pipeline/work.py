@@ -90,6 +90,8 @@ class Work:
     """The results of the steps before this one."""
     fence: int
     now: datetime
+    submitters: tuple[str, ...] = ()
+    """The client or user ids of who made and who committed it; of a preproduction package nobody asks."""
     shared_product_id: int = 0
     derives_from: Initial | None = None
     """Of a derived submission."""

@@ -4,6 +4,7 @@ SigningError
   KeysError          a key folder or a file in it cannot be used
   SigningRefused     the request may not be signed, now or later
   SignerUnavailable  the signer cannot answer now; the same request may succeed later
+  OfficerRefused     an officer's word does not count, or officers and policy may not be changed so
   TimestampUnavailable  a timestamp authority gave no timestamp that counts
 """
 
@@ -26,6 +27,10 @@ class SigningRefused(SigningError):
 
 class SignerUnavailable(SigningError):
     """The signer's process cannot be started or died while it worked."""
+
+
+class OfficerRefused(SigningError):
+    """An officer's word does not count, or officers and policy may not be changed so. The message says why."""
 
 
 class TimestampUnavailable(SigningError):

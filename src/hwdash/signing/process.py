@@ -36,6 +36,7 @@ from hwdash.signing.provenance import (
     parse_statement_request,
     statement_document,
 )
+from hwdash.signing.release import approvals_needed
 from hwdash.signing.revocation import CrlSigner, keys_state, replace_revoked
 from hwdash.signing.signer import LocalSigner, SignedAttributes, SigningRequest, parse_request, request_document
 
@@ -128,6 +129,10 @@ class SignerProcess:
         """The current list of revoked certificates, DER. Raises SignerUnavailable."""
         (crl,) = _decoded(self._asked({"crl": True}), "crl")
         return crl
+
+    def approvals_needed(self, identity: str) -> int:
+        """How many officers have to approve before a signature by ``identity``. Raises SignerUnavailable."""
+        return int(self._asked({"approvalsNeeded": identity})["approvalsNeeded"])
 
     def _asked(self, document: dict[str, object]) -> dict[str, Any]:
         try:
@@ -285,24 +290,31 @@ def _answer(
     signer: LocalSigner, statements: StatementSigner, crls: CrlSigner, clock: Clock, line: bytes
 ) -> dict[str, object]:
     try:
-        try:
-            document = json.loads(line)
-        except (ValueError, RecursionError):
-            raise SigningRefused("the request is not JSON") from None
-        if isinstance(document, dict) and set(document) == {"statement"}:
-            stated = statements.sign(parse_statement_request(document["statement"]))
-            chain = [base64.b64encode(each).decode() for each in stated.chain]
-            parts = _encoded(payload=stated.payload, signature=stated.signature, timestamp=stated.timestamp)
-            return {**parts, "chain": chain}
-        if document == {"crl": True}:
-            return _encoded(crl=crls.crl(clock()))
-        signed = signer.sign(parse_request(document))
-    except KeysError as error:
-        return {"unavailable": str(error)}
+        return _answered(signer, statements, crls, clock, line)
     except SigningRefused as error:
         return {"refused": error.reasons}
-    except SignerUnavailable as error:
+    except (KeysError, SignerUnavailable) as error:
         return {"unavailable": str(error)}
+
+
+def _answered(
+    signer: LocalSigner, statements: StatementSigner, crls: CrlSigner, clock: Clock, line: bytes
+) -> dict[str, object]:
+    try:
+        document = json.loads(line)
+    except (ValueError, RecursionError):
+        raise SigningRefused("the request is not JSON") from None
+    if isinstance(document, dict) and set(document) == {"statement"}:
+        stated = statements.sign(parse_statement_request(document["statement"]))
+        chain = [base64.b64encode(each).decode() for each in stated.chain]
+        parts = _encoded(payload=stated.payload, signature=stated.signature, timestamp=stated.timestamp)
+        return {**parts, "chain": chain}
+    if document == {"crl": True}:
+        return _encoded(crl=crls.crl(clock()))
+    if isinstance(document, dict) and set(document) == {"approvalsNeeded"}:
+        control = signer.releases.control()
+        return {"approvalsNeeded": approvals_needed(control, str(document["approvalsNeeded"]))}
+    signed = signer.sign(parse_request(document))
     return _encoded(attributes=signed.attributes, signature=signed.signature, timestamp=signed.timestamp)
 
 

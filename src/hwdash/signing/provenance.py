@@ -39,6 +39,7 @@ from hwdash.drivers.extensions import UNREADABLE, extended_key_usages, read_cert
 from hwdash.signing.authority import EXTENDED_KEY_USAGE, IDENTITIES, PREPRODUCTION, PROVENANCE
 from hwdash.signing.errors import SigningRefused
 from hwdash.signing.keys import KeyFolder
+from hwdash.signing.release import Judgement
 from hwdash.signing.signer import (
     REQUIRED_STEPS,
     LocalSigner,
@@ -138,10 +139,11 @@ class StatementSigner:
 
     def sign(self, request: StatementRequest) -> SignedStatement:
         """Build and sign. Raises SigningRefused; SignerUnavailable as LocalSigner.sign does."""
-        if reasons := [*_refusals(request), *self._certificate_refusals(request)]:
+        judged = self._signer.releases.judge(request.record.release(request.identity), request.record.approvals)
+        if reasons := [*_refusals(request), *judged.refusals, *self._certificate_refusals(request)]:
             raise SigningRefused(*reasons)
         when = self._signer.time_to_sign(request.signed, PROVENANCE, self._credential)
-        payload = _statement(request, self._service)
+        payload = _statement(request, self._service, judged)
         signature = sign_bytes(self._credential.key, pae(PAYLOAD_TYPE, payload))
         timestamp = self._signer.timestamp(signature, when)
         self._signer.log(
@@ -237,7 +239,7 @@ def result_digest(result: object) -> str:
 # --- The statement
 
 
-def _statement(request: StatementRequest, service: str) -> bytes:
+def _statement(request: StatementRequest, service: str, judged: Judgement) -> bytes:
     record, results = request.record, request.results
     package = {
         "name": f"Signed_{record.submission_id}.zip",
@@ -258,7 +260,7 @@ def _statement(request: StatementRequest, service: str) -> bytes:
         "preparation": {"findings": _counted(request.preparation_findings)},
         "scanning": _repeated("scanning", results),
         "validation": {"findings": _counted_results(results["validation"])},
-        "manualReview": _repeated("manualReview", results),
+        "manualReview": _repeated("manualReview", results) | _approved(judged),
     }
     steps = [
         {"name": step, "digest": {"sha256": digest}, **({"annotations": said[step]} if step in said else {})}
@@ -306,6 +308,14 @@ def _signing(request: StatementRequest) -> dict[str, str]:
         "certificateSha256": certificate.fingerprint(hashes.SHA256()).hex(),
         "certificate": base64.b64encode(request.certificate).decode(),
     }
+
+
+def _approved(judged: Judgement) -> dict[str, object]:
+    """The officers whose approvals held here, and who of them took it upon themselves alone."""
+    if not judged.officers:
+        return {}
+    told: dict[str, object] = {"officers": list(judged.officers), "officersNeeded": judged.needed}
+    return told | ({"breakGlass": judged.broke_glass} if judged.broke_glass else {})
 
 
 def _repeated(step: str, results: Mapping[str, Any]) -> dict[str, object]:
@@ -392,6 +402,8 @@ def _record(document: object) -> SigningRecord:
         account_id=_number(given["accountId"]),
         package_sha256=_text(given["packageSha256"]),
         finished_steps={_text(step): _text(digest) for step, digest in _object(given["finishedSteps"]).items()},
+        submitters=tuple(map(_text, given["submitters"])),
+        approvals=tuple(map(_text, given["approvals"])),
     )
 
 

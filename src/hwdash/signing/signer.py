@@ -28,6 +28,7 @@ from hwdash.drivers.timestamp import timestamp_info, timestamp_token, token_attr
 from hwdash.signing.authority import IDENTITIES, PREPRODUCTION, TIMESTAMP_AUTHORITY
 from hwdash.signing.errors import SignerUnavailable, SigningRefused
 from hwdash.signing.keys import Credential, KeyFolder, PrivateKey
+from hwdash.signing.release import Release, ReleaseControl
 
 SPC_INDIRECT_DATA = "1.3.6.1.4.1.311.2.1.4"  # the content of a signed PE file or cabinet
 CERTIFICATE_TRUST_LIST = "1.3.6.1.4.1.311.10.1"  # the content of a catalog
@@ -57,6 +58,14 @@ class SigningRecord:
     account_id: int
     package_sha256: str  # lower-case hex
     finished_steps: Mapping[str, str]  # name of the step: SHA-256 of its stored result, lower-case hex
+    submitters: tuple[str, ...] = ()  # client or user ids: who made and who committed it
+    approvals: tuple[str, ...] = ()  # words of officers (release.py)
+
+    def release(self, identity: str) -> Release:
+        """What officers have to approve for a signature by ``identity``."""
+        return Release(
+            self.submission_id, self.product_id, self.account_id, self.package_sha256, identity, self.submitters
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +168,9 @@ class LocalSigner:
         self._credentials: dict[str, Credential] = {name: keys.read(name) for name in IDENTITIES}
         self._chains = {name: _der(credential) for name, credential in self._credentials.items()}
         self._authority = keys.read(TIMESTAMP_AUTHORITY)
-        self._root_certificate_pem = keys.certificates("root")[0].public_bytes(Encoding.PEM)
+        root = keys.certificates("root")[0]
+        self._root_certificate_pem = root.public_bytes(Encoding.PEM)
+        self.releases = ReleaseControl(keys.path, root.fingerprint(hashes.SHA256()).hex())
         self._clock = clock
         self._log = _open_log(keys.path / LOG_FILE)
 
@@ -175,8 +186,11 @@ class LocalSigner:
         return self._chains[identity]
 
     def sign(self, request: SigningRequest) -> SignedAttributes:
-        """Sign. Raises SigningRefused; SignerUnavailable when a certificate has ended or the log is not writable."""
-        if reasons := refusals(request):
+        """Sign. Raises SigningRefused; SignerUnavailable when a certificate has ended or the log is not writable, and
+        KeysError when officers or policy cannot be read.
+        """
+        judged = self.releases.judge(request.record.release(request.identity), request.record.approvals)
+        if reasons := [*refusals(request), *judged.refusals]:
             raise SigningRefused(*reasons)
         credential = self._credentials[request.identity]
         when = self.time_to_sign(request.when, request.identity, credential)
@@ -259,6 +273,8 @@ def record_document(record: SigningRecord) -> dict[str, object]:
         "accountId": record.account_id,
         "packageSha256": record.package_sha256,
         "finishedSteps": dict(record.finished_steps),
+        "submitters": list(record.submitters),
+        "approvals": list(record.approvals),
     }
 
 
@@ -266,11 +282,14 @@ def parse_request(document: object) -> SigningRequest:
     """The request in a JSON document of request_document. Raises SigningRefused when it is none."""
     texts = ("identity", "contentType", "contentDigest", "programName", "url", "when", "packageSha256")
     numbers = ("submissionId", "productId", "accountId")
+    lists = ("submitters", "approvals")
     if (
         not isinstance(document, dict)
-        or set(document) != {*texts, *numbers, "finishedSteps"}
+        or set(document) != {*texts, *numbers, *lists, "finishedSteps"}
         or not all(isinstance(document[name], str) for name in texts)
         or not all(type(document[name]) is int for name in numbers)
+        or not all(isinstance(document[name], list) for name in lists)
+        or not all(isinstance(each, str) for name in lists for each in document[name])
         or not isinstance(document["finishedSteps"], dict)
         or not all(isinstance(digest, str) for digest in document["finishedSteps"].values())
     ):
@@ -296,6 +315,8 @@ def parse_request(document: object) -> SigningRequest:
             account_id=document["accountId"],
             package_sha256=document["packageSha256"],
             finished_steps=document["finishedSteps"],
+            submitters=tuple(document["submitters"]),
+            approvals=tuple(document["approvals"]),
         ),
     )
 

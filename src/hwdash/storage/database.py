@@ -26,6 +26,7 @@ from sqlalchemy.schema import CreateColumn
 
 from hwdash.storage import audit_tables as _audit_tables  # noqa: F401 - its tables join the metadata
 from hwdash.storage import label_tables as _label_tables  # noqa: F401
+from hwdash.storage import officer_tables as _officer_tables  # noqa: F401
 from hwdash.storage import recall_tables as _recall_tables  # noqa: F401
 from hwdash.storage.compiled import send_waiting, together
 from hwdash.storage.tables import metadata, schema_version
@@ -33,7 +34,7 @@ from hwdash.storage.tables import metadata, schema_version
 P = ParamSpec("P")
 R = TypeVar("R")
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Raised by each release that changes the tables. What a release adds is a table, or a column that is nullable or has a
 server_default: older databases get it when they are opened."""
 BUSY_TIMEOUT_MS = 30_000

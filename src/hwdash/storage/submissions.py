@@ -131,7 +131,13 @@ def rename_submission(connection: sa.Connection, submission_id: int, name: str) 
 
 
 def mark_committed(
-    connection: sa.Connection, submission_id: int, *, package_version: str, first_step: str, now: datetime
+    connection: sa.Connection,
+    submission_id: int,
+    *,
+    package_version: str,
+    first_step: str,
+    committed_by: str,
+    now: datetime,
 ) -> bool:
     """Take the commit, once: False when the submission is not pending any more."""
     taken = connection.execute(
@@ -142,6 +148,7 @@ def mark_committed(
             current_step=first_step,
             state=WorkflowState.STARTED,
             package_version=package_version,
+            committed_by=committed_by,
             committed_at=now,
         )
     )
@@ -191,6 +198,11 @@ def claim_step(connection: sa.Connection, submission_id: int, step: str) -> sa.R
         .join(accounts, accounts.c.id == submissions.c.account_id)
         .where(submissions.c.id == submission_id)
     ).one()
+
+
+def submitters_of(row: sa.Row[Any]) -> tuple[str, ...]:
+    """The client or user ids of who made a submission and who committed it."""
+    return tuple(sorted({each for each in (row.created_by, row.committed_by) if each}))
 
 
 def step_results(connection: sa.Connection, submission_id: int) -> dict[str, Any]:
@@ -260,7 +272,13 @@ def is_unfinished(connection: sa.Connection, submission_id: int) -> bool:
 def submissions_at(connection: sa.Connection, step: str) -> Sequence[sa.Row[Any]]:
     """The unfinished submissions that stand at a step, oldest first, with the names of product and account."""
     return connection.execute(
-        sa.select(submissions, products.c.name.label("product_name"), accounts.c.name.label("account_name"))
+        sa.select(
+            submissions,
+            products.c.name.label("product_name"),
+            products.c.test_harness,
+            products.c.attributes,
+            accounts.c.name.label("account_name"),
+        )
         .join(products, products.c.id == submissions.c.product_id)
         .join(accounts, accounts.c.id == submissions.c.account_id)
         .where(submissions.c.current_step == step, submissions.c.state == WorkflowState.STARTED)

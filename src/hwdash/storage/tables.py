@@ -242,6 +242,7 @@ submissions = sa.Table(
     sa.Column("created_by", sa.String(36), nullable=False),  # client id or user id
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("committed_at", UtcDateTime),
+    sa.Column("committed_by", sa.String(36)),  # client id or user id; null until commit
     sa.Column("finished_at", UtcDateTime),
     # Of one received by sharing: the author's submission, the label that shared it, and what that label asks for.
     sa.Column("source_submission_id", sa.BigInteger, index=True),

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from hwdash.pipeline.engine import WorkflowQueue
 from hwdash.pipeline.review import LONGEST_REASON, Decision, ReasonRefused, approve, reject
+from hwdash.signing.officers import DualControl, Policy
 from hwdash.storage.blobs import BlobStore
 
 NOBODY = cast("sa.Connection", None)
@@ -33,4 +34,4 @@ def test_a_rejection_needs_a_reason_of_one_line(reason: str, said: str) -> None:
 
 def test_an_approval_takes_a_reason_of_one_line_only() -> None:
     with pytest.raises(ReasonRefused, match="one line"):
-        approve(NOBODY, cast("WorkflowQueue", None), 5, word("\x1b[31mred"))
+        approve(NOBODY, cast("WorkflowQueue", None), 5, word("\x1b[31mred"), DualControl(Policy(), {}))

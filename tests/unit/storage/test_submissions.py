@@ -76,7 +76,7 @@ def submission(connection: sa.Connection) -> Row:
 
 
 def commit(connection: sa.Connection, submission_id: int) -> bool:
-    return mark_committed(connection, submission_id, package_version="1", first_step=FIRST, now=NOW)
+    return mark_committed(connection, submission_id, package_version="1", first_step=FIRST, committed_by="x", now=NOW)
 
 
 def end(connection: sa.Connection, submission_id: int, fence: int, result: str) -> bool:

@@ -151,7 +151,12 @@ def commit_submission(
             [("downloads.initialPackage", "The package is missing.")],
         )
     if not mark_committed(
-        connection, submission_id, package_version=uploaded.version, first_step=FIRST_STEP, now=service.clock()
+        connection,
+        submission_id,
+        package_version=uploaded.version,
+        first_step=FIRST_STEP,
+        committed_by=caller.client_id,
+        now=service.clock(),
     ):
         raise DomainError(Code.REQUEST_INVALID_FOR_CURRENT_STATE, ONLY_PENDING)
     service.workflows.enqueue(connection, SUBMISSION, submission_id, "1")

@@ -1,0 +1,155 @@
+"""``hwdash admin officer``: the people whose word releases, roles and certificates need."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hwdash.cli.admin_options import transaction
+from hwdash.cli.officer_options import dual_control, officer_passphrase
+from hwdash.cli.output import Exit, json_option, print_json, print_table, refuse, say
+from hwdash.cli.service_options import data_option, existing_service, told_plainly
+from hwdash.clock import system_clock
+from hwdash.domain.audit import SERVICE, act
+from hwdash.server.keys import keys_folder
+from hwdash.signing.keys import write_atomically
+from hwdash.signing.officers import (
+    MOST_OFFICERS,
+    DualControl,
+    Officer,
+    key_id,
+    locked_control,
+    new_officer_key,
+    policy_document,
+    read_public_key,
+)
+from hwdash.storage.audit import append, operator
+
+SHORTEST_PASSPHRASE = 12
+
+
+@click.group()
+def officer() -> None:
+    """Officers: the people whose word releases, roles and certificates need, and how many it takes."""
+
+
+@officer.command("key")
+@click.option(
+    "--output",
+    required=True,
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The key to write; beside it FILE.pub, which is handed in.",
+)
+def make_key(output: Path) -> None:
+    """Make your key as an officer, on a machine of your own: FILE stays with you, FILE.pub is handed in."""
+    public = output.with_name(f"{output.name}.pub")
+    if taken := [each for each in (output, public) if each.exists()]:
+        refuse(f"{taken[0]} is there already: a key is not overwritten.", Exit.USAGE)
+    passphrase = officer_passphrase(is_new=True)
+    if len(passphrase) < SHORTEST_PASSPHRASE:
+        refuse(f"The passphrase has {len(passphrase)} characters: take {SHORTEST_PASSPHRASE} or more.", Exit.USAGE)
+    private_pem, public_pem = new_officer_key(passphrase.encode())
+    with told_plainly():
+        write_atomically(output, private_pem, mode=0o600)
+        write_atomically(public, public_pem, mode=0o644)
+        identifier = key_id(read_public_key(public_pem, str(public)))
+    click.echo(f"wrote {output} and {public}, key id {identifier}")
+
+
+@officer.command("list")
+@json_option
+@data_option
+def list_officers(as_json: bool, data: Path | None) -> None:
+    """List the officers, and the policy that they serve."""
+    control = dual_control(existing_service(data))
+    rows = [
+        {
+            "name": each.name,
+            "keyId": each.key_id,
+            "submitsAs": list(each.submits_as),
+            "addedAt": each.added_at.isoformat(),
+        }
+        for each in control.officers.values()
+    ]
+    if as_json:
+        print_json({"officers": rows, "policy": policy_document(control.policy)})
+        return
+    print_table(("name", "keyId", "submitsAs"), [each | {"submitsAs": ", ".join(each["submitsAs"])} for each in rows])
+    for name, value in policy_document(control.policy).items():
+        click.echo(f"{name}: {value}")
+
+
+@officer.command("add")
+@click.argument("name")
+@click.option(
+    "--public-key",
+    required=True,
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The public key that hwdash admin officer key wrote on their machine.",
+)
+@click.option(
+    "--submits-as",
+    metavar="ID",
+    multiple=True,
+    help="A client or user id by which they submit, too: they approve nothing of it. Once for each.",
+)
+@data_option
+def add(name: str, public_key: Path, submits_as: tuple[str, ...], data: Path | None) -> None:
+    """Make NAME an officer: from now on their word counts."""
+    with told_plainly():
+        key = read_public_key(public_key.read_bytes(), str(public_key))
+    made = Officer(name, key, submits_as, system_clock())
+    with _changed(data, "admin officer add", name, keyId=made.key_id, submitsAs=list(submits_as)) as change:
+        change(lambda control: control.with_officer(made))
+    say(f"{name} is an officer now. Compare the key id with them, by another way than the file came: {made.key_id}")
+
+
+@officer.command("remove")
+@click.argument("name")
+@data_option
+def remove(name: str, data: Path | None) -> None:
+    """NAME is an officer no longer: from now on nothing that they signed counts."""
+    with _changed(data, "admin officer remove", name) as change:
+        change(lambda control: control.without_officer(name))
+    click.echo(f"removed {name}")
+
+
+@officer.command("policy")
+@click.option("--release", type=click.IntRange(0, MOST_OFFICERS), help="Officers that approve each release.")
+@data_option
+def change_policy(release: int | None, data: Path | None) -> None:
+    """Change how many people it takes; what is not named stays as it is."""
+    wanted: dict[str, Any] = {name: value for name, value in {"release": release}.items() if value is not None}
+    if not wanted:
+        refuse("Say what to change: --release.", Exit.USAGE)
+    with _changed(data, "admin officer policy", "policy", **wanted) as change:
+        after = change(lambda control: control.with_policy(replace(control.policy, **wanted)))
+    for name, value in policy_document(after.policy).items():
+        click.echo(f"{name}: {value}")
+
+
+_Change = Callable[[Callable[[DualControl], DualControl]], DualControl]
+
+
+@contextmanager
+def _changed(data: Path | None, action: str, thing: str, **details: Any) -> Iterator[_Change]:
+    """Yields what changes officers and policy, with an entry of the audit log for it."""
+    folder = keys_folder(existing_service(data).data)
+    with told_plainly(), locked_control(folder).locked(), transaction(data) as connection:
+        before = DualControl.read(folder)
+        if before.policy.is_dual:
+            refuse("The policy asks for two people, who cannot decide about officers and policy yet.")
+
+        def change(make: Callable[[DualControl], DualControl]) -> DualControl:
+            after = make(before)
+            now = system_clock()
+            append(connection, act(SERVICE, now, operator(), action, ("officer", thing), **details))
+            after.write(folder)
+            return after
+
+        yield change

@@ -1,0 +1,86 @@
+"""Who acts as an officer: the options of the commands that take an officer's word."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from hwdash.cli.output import Exit, refuse
+from hwdash.cli.service_options import told_plainly
+from hwdash.server.keys import keys_folder
+from hwdash.settings import Settings, secret_of
+from hwdash.signing.officers import DualControl, open_officer_key
+from hwdash.signing.release import ReleaseControl
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+PASSPHRASE = "HWDASH_OFFICER_PASSPHRASE"  # noqa: S105 the name of a variable, not a secret
+_OFFICER, _KEY = "hwdash.officer", "hwdash.officer_key"
+
+
+@dataclass(frozen=True, slots=True)
+class ActingOfficer:
+    """An officer with their key, open."""
+
+    name: str
+    key: Ed25519PrivateKey = field(repr=False)
+
+
+def officer_options(command: F) -> F:
+    """The ``--officer`` and ``--key`` options; ``acting_officer`` has what they say, not the command's parameters."""
+
+    def keep(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
+        def callback(context: click.Context, _: click.Parameter, value: Any) -> None:
+            context.meta[name] = value
+
+        return callback
+
+    key = click.option(
+        "--key", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE", expose_value=False,
+        callback=keep(_KEY), help=f"Your key as an officer; {PASSPHRASE} opens it, or you are asked.",
+    )  # fmt: skip
+    officer = click.option(
+        "--officer", metavar="NAME", expose_value=False, callback=keep(_OFFICER), help="Who you are of the officers."
+    )
+    return officer(key(command))
+
+
+def acting_officer() -> ActingOfficer | None:
+    """Who acts in this command; None when nobody was named. What is wrong with that ends the command."""
+    meta = click.get_current_context().meta
+    name, file = meta.get(_OFFICER), meta.get(_KEY)
+    if name is None and file is None:
+        return None
+    if name is None or file is None:
+        refuse("--officer and --key belong together: say who you are, and give your key.", Exit.USAGE)
+    with told_plainly():
+        return ActingOfficer(name, open_officer_key(file, officer_passphrase().encode()))
+
+
+def officer_passphrase(*, is_new: bool = False) -> str:
+    """The passphrase of an officer's key: from where secrets are put, else asked for at the terminal."""
+    with told_plainly():
+        given = secret_of("officer_passphrase", os.environ)
+    if given is None:
+        given = click.prompt("Passphrase of the officer's key", hide_input=True, confirmation_prompt=is_new, err=True)
+    return str(given)
+
+
+def dual_control(settings: Settings) -> DualControl:
+    """Officers and policy of a service. What cannot be read ends the command."""
+    with told_plainly():
+        return DualControl.read(keys_folder(settings.data))
+
+
+def release_control(settings: Settings) -> ReleaseControl:
+    """What judges releases, as the signer does. What cannot be read ends the command."""
+    folder = keys_folder(settings.data)
+    with told_plainly():
+        root = x509.load_pem_x509_certificate((folder / "root.crt").read_bytes())
+    return ReleaseControl(folder, root.fingerprint(hashes.SHA256()).hex())
