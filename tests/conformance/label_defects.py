@@ -166,6 +166,30 @@ def removed_hardware_ids_that_vanish(request: Request, answer: Answer) -> None:
     put(answer, "hardwareIds", lambda found: [each for each in found if each.get("distributionState") != "notSet"])
 
 
+@defect("label-early-taken", "label-early-waits")
+def labels_of_finished_submissions_only(request: Request, answer: Answer) -> None:
+    if request.is_("POST", LABELS):
+        _refused(answer, 422, "requestInvalidForCurrentState")
+
+
+@defect("label-early-waits")
+def labels_that_wait_for_no_submission(request: Request, answer: Answer) -> None:
+    if request.is_("GET", LABEL):
+        put(answer, "currentStep", lambda step: "updateGeneration" if step == "publishJobValidation" else step)
+
+
+@defect("label-rule-15-foreign-chid", "label-rule-22-extension", revisits=("foreign label", "baseless label"))
+def labels_for_whatever_computer(request: Request, answer: Answer) -> None:
+    if request.is_("GET", LABEL):
+        put(answer, "state", lambda _: "completed")
+
+
+@defect("label-rule-15-foreign-chid", "label-rule-22-extension", revisits=("foreign label", "baseless label"))
+def rejections_that_name_no_ids(request: Request, answer: Answer) -> None:
+    if request.is_("GET", LABEL):
+        put(answer, "messages", lambda _: ["The label was rejected."])
+
+
 # Change, cancel, refuse
 
 
@@ -212,6 +236,25 @@ def wrong_labels_refused_for_their_state(request: Request, answer: Answer) -> No
         put(answer, "code", lambda _: "requestInvalidForCurrentState")
 
 
+@defect("label-rule-19-floor-above-ceiling", "label-rule-19-floor-build-above-ceiling", "label-rule-19-released-build",
+        "register-40-ceiling-below-the-driver", revisits=SEEN)  # fmt: skip
+def limits_taken_as_they_come(request: Request, answer: Answer) -> None:
+    if request.is_("POST", LABELS) and answer.status == 422:
+        answer.status = 201
+
+
+@defect("label-rule-21-co-engineering", "register-39-ceiling", revisits=SIGNED)
+def limits_set_by_everybody(request: Request, answer: Answer) -> None:
+    if request.is_("POST", LABELS) and answer.status == 403:
+        answer.status = 201
+
+
+@defect("label-rule-23-test-signed", revisits=("signed", "tested"))
+def test_signatures_for_everybody(request: Request, answer: Answer) -> None:
+    if request.is_("POST", LABELS) and answer.status == 422:
+        answer.status = 201
+
+
 @defect("label-rule-11-extension", revisits=("signed", "extension"))
 def manual_labels_of_extensions(request: Request, answer: Answer) -> None:
     if request.is_("POST", LABELS) and answer.status == 422:
@@ -241,9 +284,16 @@ def targets_called_targeting_info(request: Request, answer: Answer) -> None:
     put(answer, "target", lambda target: target.replace("targeting.", "targetingInfo."))
 
 
-@defect("label-update-action", "label-update-removes-what-is-there", "label-update-name", revisits=SEEN)
+@defect("label-update-action", "label-update-removes-what-is-there", "label-update-rules-again", "label-update-name",
+        revisits=SEEN)  # fmt: skip
 def changes_taken_whatever_they_say(request: Request, answer: Answer) -> None:
     if request.is_("PATCH", LABEL) and answer.status == 422:
+        answer.status, answer.body = 204, b""
+
+
+@defect("label-update-role", "label-update-read-only", revisits=SEEN)
+def labels_that_everybody_changes(request: Request, answer: Answer) -> None:
+    if request.method in ("PATCH", "PUT") and answer.status == 403:
         answer.status, answer.body = 204, b""
 
 

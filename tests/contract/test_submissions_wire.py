@@ -126,7 +126,9 @@ def test_the_workflow_is_seen_in_order_and_completed_only_with_its_downloads(
         assert set(each) == CREATED | {"workflowStatus"}
         assert each["commitStatus"] in ("commitReceived", "commitComplete")
         assert set(each["workflowStatus"]) == {"currentStep", "state", "messages"}
-        assert [item["type"] for item in each["downloads"]["items"]] == ["initialPackage"]
+        is_prepared = each["workflowStatus"]["currentStep"] not in SUBMISSION_STEPS[:2]
+        kinds = ["initialPackage", "driverMetadata"] if is_prepared else ["initialPackage"]
+        assert [item["type"] for item in each["downloads"]["items"]] == kinds
     last = seen[-1]
     assert last["workflowStatus"] == {"currentStep": "finalizeIngestion", "state": "completed", "messages": []}
     assert last["commitStatus"] == "commitComplete"

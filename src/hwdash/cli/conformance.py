@@ -68,6 +68,7 @@ Device   = "hwdash conformance extension"
 @click.option("--second-client-secret", help="Its secret.")
 @click.option("--second-tenant-id", help="Its tenant [that of the first].")
 @click.option("--second-seller-id", type=click.IntRange(min=1), help="Its seller id: a driver is shared with it.")
+@click.option("--foreign-chid", metavar="GUID", help="A CHID of another company, which this one may not target.")
 @click.option("--reader-client-id", help="An application of the same account that may read and not submit.")
 @click.option("--reader-client-secret", help="Its secret.")
 @click.option("--package", type=EXISTING, help="A signed package that the account may submit for attestation.")
@@ -111,6 +112,7 @@ def conformance(
     second_client_secret: str | None,
     second_tenant_id: str | None,
     second_seller_id: int | None,
+    foreign_chid: str | None,
     reader_client_id: str | None,
     reader_client_secret: str | None,
     package: Path | None,
@@ -171,6 +173,7 @@ def conformance(
                 target,
                 second=_application("second", second_tenant, second_client_id, second_client_secret),
                 second_seller_id=second_seller_id,
+                foreign_chid=foreign_chid,
                 reader=_application("reader", target.application.tenant_id, reader_client_id, reader_client_secret),
             )
             if not yes:
@@ -255,7 +258,11 @@ def make_local(folder: Path) -> tuple[dict[str, str], Target]:
     account = ["--account", str(first["accountId"])]
     other = json.loads(run_hwdash(["admin", "account", "create", "Second Vendor"], environment))
     run_hwdash(["admin", "certificate", "add", str(certificate), *account], environment)
-    second = json.loads(run_hwdash(["admin", "app", "create", "second", "--account", str(other["id"])], environment))
+    theirs = ["--account", str(other["id"])]
+    second = json.loads(run_hwdash(["admin", "app", "create", "second", *theirs], environment))
+    foreign_chid = str(uuid.uuid4())
+    run_hwdash(["admin", "ownership", "add", "--chid", foreign_chid, *theirs], environment)
+    run_hwdash(["admin", "account", "policy", "--ceilings", "on", "--co-engineering", "on", *theirs], environment)
     roles = ["--role", "Manager", "--role", "Report Reviewer"]
     reader = json.loads(run_hwdash(["admin", "app", "create", "reader", *account, *roles], environment))
     return environment, Target(
@@ -264,6 +271,7 @@ def make_local(folder: Path) -> tuple[dict[str, str], Target]:
         application=_made(first),
         second=_made(second),
         second_seller_id=int(other["id"]),
+        foreign_chid=foreign_chid,
         reader=_made(reader),
         package=_sample_package(folder / "signed", certificate, key),
         extension=_extension_package(folder / "extension", certificate, key),

@@ -6,7 +6,7 @@ anything. Whoever has the second account, and its seller id, has the package sha
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from hwdash.conformance.caller import Caller, object_of
+from hwdash.conformance.caller import Caller, object_of, shown
 from hwdash.conformance.outcome import Mismatch, NotApplicable
 from hwdash.conformance.shapes import WINDOWS_UPDATE_STEPS
-from hwdash.conformance.stage import Made, Stage, download, made, readable, request_id
+from hwdash.conformance.stage import Made, Stage, download, has_ended, made, readable, request_id
 from hwdash.sdk.errors import SdkError
 from hwdash.sdk.selection import hardware_ids
 
@@ -37,10 +37,14 @@ class LabelRun:
 
     begun: bool = False
     label: Made | None = None
+    below: str = ""
+    """The path of the labels that it is among, where it is not of the signed package."""
     looks: list[dict[str, Any]] = field(default_factory=list)
     answers: Answers = field(default_factory=dict)
     received: dict[str, Any] = field(default_factory=dict)
     """The submission that the second account got by it."""
+    ahead: list[dict[str, Any]] = field(default_factory=list)
+    """Its workflowStatus whenever the workflow of its submission was seen to go on afterwards."""
     broke: Exception | None = None
     created: threading.Event = field(default_factory=threading.Event)
     under_way: threading.Event = field(default_factory=threading.Event)
@@ -74,7 +78,7 @@ class Labels:
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
-        self._runs = {name: LabelRun() for name in SCRIPTS}
+        self._runs = {name: LabelRun() for name in (*TOGETHER, *APART)}
 
     # What a label can be made of
 
@@ -96,7 +100,11 @@ class Labels:
     @cached_property
     def hardware_id(self) -> dict[str, str]:
         """One hardware id of the package."""
-        answer = readable(self._stage.caller.blob("GET", download(self.signed, "driverMetadata")))
+        return self.hardware_id_of(self.signed)
+
+    def hardware_id_of(self, submission: Mapping[str, Any]) -> dict[str, str]:
+        """One hardware id of a submission."""
+        answer = readable(self._stage.caller.blob("GET", download(submission, "driverMetadata")))
         found = hardware_ids(object_of(answer))
         if not found:
             raise NotApplicable("needs a package with a hardware id.")
@@ -131,19 +139,29 @@ class Labels:
             raise NotApplicable("needs --second-seller-id: the number of the second account.")
         return self._stage.target.second_seller_id
 
+    @property
+    def foreign_chid(self) -> str:
+        """A CHID of another company's."""
+        if self._stage.target.foreign_chid is None:
+            raise NotApplicable("needs --foreign-chid: a CHID that another company owns.")
+        return self._stage.target.foreign_chid
+
     def body(self, **changes: object) -> dict[str, Any]:
         """A label that should be taken, with changes; a member that is ``...`` is left out."""
+        # Asked for only where it is needed: it waits for the signed package.
+        targeting = {} if "targeting" in changes else {"targeting": self.targeting()}
         sound = {
             "name": NAME,
             "destination": "windowsUpdate",
             "publishingSpecifications": {"manualAcquisition": True},
-            "targeting": self.targeting(),
+            **targeting,
         }
         return {name: value for name, value in {**sound, **changes}.items() if value is not ...}
 
     def targeting(self, **changes: object) -> dict[str, Any]:
         """The targeting of such a label, with changes."""
-        sound = {"hardwareIds": [self.hardware_id], "chids": [], "restrictedToAudiences": [self.audience]}
+        hardware_ids = {} if "hardwareIds" in changes else {"hardwareIds": [self.hardware_id]}
+        sound = {**hardware_ids, "chids": [], "restrictedToAudiences": [self.audience]}
         return {name: value for name, value in {**sound, **changes}.items() if value is not ...}
 
     def share(self, receiver: object, **changes: object) -> dict[str, Any]:
@@ -170,14 +188,14 @@ class Labels:
         def begin() -> None:
             if not self._stage.ended("signed"):
                 return
-            for name in SCRIPTS:
-                self._begin(name)
+            for name in TOGETHER:
+                self.begin(name)
 
         self._stage.watch(begin, "begin labels")
 
     def made(self, name: str) -> Made:
         """The label of this name as it was created. Raises what went wrong."""
-        run = self._begin(name)
+        run = self.begin(name)
         run.created.wait()
         if run.label is None and run.broke is not None:
             raise run.broke
@@ -185,17 +203,17 @@ class Labels:
 
     def under_way(self, name: str) -> None:
         """Wait until the label of this name is past its validation."""
-        self._begin(name).under_way.wait()
+        self.begin(name).under_way.wait()
 
     def settled(self, name: str) -> LabelRun:
         """The label when it has ended for the first time. Raises what went wrong on the way."""
-        run = self._begin(name)
+        run = self.begin(name)
         run.settled.wait()
         return self._sound(run)
 
     def run(self, name: str) -> LabelRun:
         """The label of this name at its end, whatever it is. Raises what went wrong on the way."""
-        run = self._begin(name)
+        run = self.begin(name)
         run.ended.wait()
         return self._sound(run)
 
@@ -204,15 +222,17 @@ class Labels:
             raise run.broke
         return run
 
-    def create(self, run: LabelRun, body: Mapping[str, Any]) -> None:
-        """Make the label of a run."""
-        run.label = made(self.post(body))
+    def keep(self, run: LabelRun, answer: httpx.Response, below: str = "") -> None:
+        """Take the answer to a create for the label of a run. Mismatch when it is a refusal."""
+        run.below, run.label = below, made(answer)
         run.created.set()
 
-    def adopt(self, other: "Labels") -> None:
-        """Take over another stage's labels, and look at each anew."""
-        for name, theirs in other._runs.items():
-            run = LabelRun(True, theirs.label, [], dict(theirs.answers), theirs.received, theirs.broke)
+    def adopt(self, other: "Labels", names: Iterable[str]) -> None:
+        """Take over these labels of another stage, and look at each anew."""
+        for name in names:
+            theirs = other._runs[name]
+            run = LabelRun(True, theirs.label, theirs.below, [], dict(theirs.answers), theirs.received, theirs.ahead)
+            run.broke = theirs.broke
             if run.label is not None and run.broke is None:
                 try:
                     self.look(run)
@@ -223,7 +243,7 @@ class Labels:
 
     def label_path(self, run: LabelRun) -> str:
         """The path of a label below the base."""
-        return f"{self.path}/{run.made.id}"
+        return f"{run.below or self.path}/{run.made.id}"
 
     def look(self, run: LabelRun) -> dict[str, Any]:
         """The label as it is, with its targeting."""
@@ -240,14 +260,15 @@ class Labels:
                 return
             self.pause(until, "the label has not got on")
 
-    def pause(self, until: float, complaint: str) -> None:
-        """Wait for the next look; Mismatch when there is to be none."""
+    def pause(self, until: float, complaint: str, longest: float = LONGEST_PAUSE_SECONDS) -> None:
+        """Wait for the next look, at most so many seconds; Mismatch when there is to be none."""
         if time.monotonic() > until:
             raise Mismatch(f"{complaint} in {self._stage.target.timeout_seconds:.0f} s; --timeout gives it more.")
-        if self._stage.pause(LONGEST_PAUSE_SECONDS):
+        if self._stage.pause(min(longest, LONGEST_PAUSE_SECONDS)):
             raise Mismatch("the suite was stopped.")
 
-    def _begin(self, name: str) -> LabelRun:
+    def begin(self, name: str) -> LabelRun:
+        """Begin the label of this name, unless it was begun before."""
         run = self._runs[name]
         if run.begun:
             return run
@@ -255,7 +276,7 @@ class Labels:
 
         def follow() -> None:
             try:
-                SCRIPTS[name](self, self._stage, run)
+                (TOGETHER | APART)[name](self, self._stage, run)
             except (Mismatch, NotApplicable, SdkError, httpx.HTTPError) as error:
                 run.broke = error
             except Exception as error:  # noqa: BLE001 - whatever a service answers, those who wait are told
@@ -282,7 +303,7 @@ def _published(labels: Labels, stage: Stage, run: LabelRun) -> None:
         recipientSpecifications={"receiverPublisherId": "1", "enforceChidTargeting": True},
         targeting=labels.targeting(inServicePublishInfo={"flooring": labels.release}),
     )
-    labels.create(run, body)
+    labels.keep(run, labels.post(body))
     labels.watch(run, is_there=lambda step, state: step in WINDOWS_UPDATE_STEPS[4:] or _has_ended(step, state))
     run.under_way.set()
     labels.watch(run, is_there=_has_ended)
@@ -312,7 +333,7 @@ def _cancelled(labels: Labels, stage: Stage, run: LabelRun) -> None:
         targeting=...,
         targetingInfo={"hardwareIds": [old], "restrictedToAudience": [labels.audience]},
     )
-    labels.create(run, body)
+    labels.keep(run, labels.post(body))
     labels.watch(
         run,
         is_there=lambda step, state: (step == "microsoftApproval" and state == "started") or _has_ended(step, state),
@@ -333,7 +354,7 @@ def _shared(labels: Labels, stage: Stage, run: LabelRun) -> None:
     labels.under_way("published")
     # Documented as an array: register, 14.
     body["recipientSpecifications"] = [body["recipientSpecifications"]]
-    labels.create(run, body)
+    labels.keep(run, labels.post(body))
     labels.watch(run, is_there=_has_ended)
     run.answers["cancelled"] = stage.caller.send("PUT", f"{labels.label_path(run)}/cancel")
     run.answers["looked up"] = stage.second.send("GET", look_up_path(labels))
@@ -357,12 +378,79 @@ def _kinds(submission: Mapping[str, Any]) -> set[str]:
     return {each["type"] for each in (submission.get("downloads") or {}).get("items") or []}
 
 
-SCRIPTS: dict[str, Callable[[Labels, Stage, LabelRun], None]] = {
-    "published": _published,
-    "cancelled": _cancelled,
-    "shared": _shared,
-}
-"""The labels that rows look at, by name."""
+def _early(labels: Labels, stage: Stage, run: LabelRun) -> None:
+    """A label made as soon as it can be, while the workflow of its submission goes on; cancelled when it has moved on.
+
+    A service says itself when that is: it refuses a label before.
+    """
+    workflow, begun = stage.begin("early"), time.monotonic()
+    until = begun + stage.target.timeout_seconds
+    below, refused = f"{workflow.path}/shippingLabels", ""
+    while run.label is None:
+        submission = object_of(readable(stage.caller.send("GET", workflow.path)))
+        if "driverMetadata" in _kinds(submission):
+            body = labels.body(targeting=labels.targeting(hardwareIds=[labels.hardware_id_of(submission)]))
+            answer = labels.post(body, path=below)
+            if answer.status_code != 422:
+                labels.keep(run, answer, below)
+                break
+            refused = shown(answer)
+        if has_ended(submission):
+            if refused:
+                raise Mismatch(f"{refused}\nIt was so until the submission had ended.")
+            raise NotApplicable("needs a service that tells the driver metadata before a submission has ended.")
+        # A service that is quick is asked often.
+        labels.pause(until, "no label could be made", (time.monotonic() - begun) / 10)
+    while True:
+        status = labels.look(run).get("workflowStatus") or {}
+        if has_ended(object_of(readable(stage.caller.send("GET", workflow.path)))):
+            break
+        run.ahead.append(status)
+        labels.pause(until, "the submission has not ended", (time.monotonic() - begun) / 10)
+    if not run.ahead:
+        raise NotApplicable("needs a submission that takes longer: this one had ended when the label was made.")
+    labels.watch(
+        run,
+        is_there=lambda step, state: (step == "microsoftApproval" and state == "started") or _has_ended(step, state),
+    )
+    run.answers["cancelled"] = stage.caller.send("PUT", f"{labels.label_path(run)}/cancel")
+    labels.watch(run, is_there=_has_ended)
+
+
+def _foreign(labels: Labels, _stage: Stage, run: LabelRun) -> None:
+    """A label for the computers of another company, to its end."""
+    labels.keep(run, labels.post(labels.body(targeting=labels.targeting(chids=[{"chid": labels.foreign_chid}]))))
+    labels.watch(run, is_there=_has_ended)
+
+
+def _baseless(labels: Labels, stage: Stage, run: LabelRun) -> None:
+    """A label of an extension INF whose device has no base driver, to its end."""
+    workflow, submission = stage.succeeded("extension")
+    specifications = {
+        "isAutoInstallOnApplicableSystems": True,
+        "additionalInfoForMsApproval": {
+            "microsoftContact": "a@example.com",
+            "validationsPerformed": "none",
+            "affectedOems": ["none"],
+            "businessJustification": "A rehearsal.",
+        },
+    }
+    targeting, below = (
+        labels.targeting(hardwareIds=[labels.hardware_id_of(submission)]),
+        f"{workflow.path}/shippingLabels",
+    )
+    answer = labels.post(labels.body(publishingSpecifications=specifications, targeting=targeting), path=below)
+    if answer.status_code == 403:
+        raise NotApplicable("needs an account that may deliver automatically.")
+    labels.keep(run, answer, below)
+    labels.watch(run, is_there=_has_ended)
+
+
+Script = Callable[[Labels, Stage, LabelRun], None]
+TOGETHER: dict[str, Script] = {"published": _published, "cancelled": _cancelled, "shared": _shared}
+"""The labels that many rows look at, by name: begun at one time."""
+APART: dict[str, Script] = {"early label": _early, "foreign label": _foreign, "baseless label": _baseless}
+"""Labels of which each is for one or two rows, and begun when these run."""
 
 
 def labels_of(stage: Stage) -> Labels:

@@ -21,7 +21,7 @@ class Row:
     source: Source
     check: Check
     waits: str | None = None
-    """The workflow (a name of stage.PLANS) that the row looks at."""
+    """What the row looks at: a workflow (a name of stage.PLANS), the labels, or one made apart (of labels.APART)."""
 
 
 class Rows(list[Row]):

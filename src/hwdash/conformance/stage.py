@@ -94,6 +94,9 @@ PLANS = {
         {"selectedProductTypes": {"Windows_v100_GE": "Desktop"}}, lambda stage: stage.package, False, {"json": {}}
     ),
     "extension": Plan({}, lambda stage: stage.extension, False, {"json": {}}),
+    # Without its test signature it would be the HLK's, and not attested: what is refused of it is refused for that.
+    "tested": Plan({"testHarness": "HLK", "isTestSign": True}, lambda stage: stage.package, False, {"json": {}}),
+    "early": Plan({}, lambda stage: stage.package, False, {"json": {}}),
     "server": Plan({"requestedSignatures": [SERVER]}, lambda stage: stage.package, False, {}),
 }
 """The workflows that rows wait for, by name."""
@@ -332,7 +335,7 @@ class Stage:
     def _watch(self, workflow: Workflow) -> None:
         until = time.monotonic() + self.target.timeout_seconds
         try:
-            while not workflow.broke and not _has_ended(workflow.looks[-1]):
+            while not workflow.broke and not has_ended(workflow.looks[-1]):
                 if time.monotonic() > until:
                     workflow.broke = (
                         f"the workflow has not ended in {self.target.timeout_seconds:.0f} s; --timeout gives it more."
@@ -423,7 +426,7 @@ def request_id() -> str:
     return str(uuid.uuid4())
 
 
-def _has_ended(submission: Mapping[str, Any]) -> bool:
+def has_ended(submission: Mapping[str, Any]) -> bool:
     """Ended is what clients take for it: failed, or a signed package."""
     status = submission.get("workflowStatus")
     state = status.get("state") if isinstance(status, dict) else None

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from hwdash.conformance.labels import SCRIPTS, labels_of
+from hwdash.conformance.labels import APART, TOGETHER, labels_of
 from hwdash.conformance.labels import prepare as prepare_labels
 from hwdash.conformance.outcome import Mismatch, NotApplicable, Result
 from hwdash.conformance.row import Row
@@ -41,8 +41,9 @@ class Creations:
 
 def creations(target: Target) -> Creations:
     """What a run against this target creates: the stage's products, those of the enumerations, and the workflows."""
-    labels = len(SCRIPTS) if target.package else 0
-    begun = 1 + (3 if target.package else 0) + (1 if target.extension else 0) + (1 if target.stranger else 0)
+    labels = len(TOGETHER) + 1 if target.package else 0
+    labels += bool(target.package and target.foreign_chid) + bool(target.package and target.extension)
+    begun = 1 + (5 if target.package else 0) + (1 if target.extension else 0) + (1 if target.stranger else 0)
     return Creations(products=len(STANDING) + 6 + begun, submissions=3 + begun, preproduction_packages=1, labels=labels)
 
 
@@ -55,7 +56,7 @@ def run(stage: Stage, rows: Collection[Row], told: Callable[[Finding], None] = l
         _attempt(lambda name=name: prepare(stage, name))  # type: ignore[misc]
     found: dict[str, Finding] = {}
     # Labels take longest, and wait for a workflow themselves.
-    for row in sorted(rows, key=lambda row: (row.waits is not None, row.waits == LABELS)):
+    for row in sorted(rows, key=lambda row: (row.waits is not None, row.waits in {LABELS, *APART})):
         finding = Finding(row, *_attempt(lambda row=row: row.check(stage)))  # type: ignore[misc]
         found[row.id] = finding
         told(finding)
@@ -66,6 +67,8 @@ def prepare(stage: Stage, name: str) -> None:
     """Begin what rows wait for."""
     if name == LABELS:
         prepare_labels(stage)
+    elif name in APART:
+        labels_of(stage).begin(name)
     else:
         stage.prepare(name)
 
@@ -74,7 +77,10 @@ def adopt(stage: Stage, name: str, other: Stage) -> None:
     """Take over what another stage has brought to its end, and look at it anew."""
     if name == LABELS:
         stage.adopt("signed", other)
-        labels_of(stage).adopt(labels_of(other))
+        labels_of(stage).adopt(labels_of(other), TOGETHER)
+    elif name in APART:
+        stage.adopt("signed", other)
+        labels_of(stage).adopt(labels_of(other), (name,))
     else:
         stage.adopt(name, other)
 

@@ -26,6 +26,8 @@ class Target:
     """An application of another account."""
     second_seller_id: int | None = None
     """The seller id of that account: what drivers are shared with."""
+    foreign_chid: str | None = None
+    """A CHID of another company's, which has no relationship with the account."""
     reader: Application | None = None
     """An application of the same account that may read and not submit."""
     package: Path | None = None

@@ -1,5 +1,6 @@
-"""finalizeIngestion: the signed package, the certification report and the driver metadata become downloads; of an
-initial HLK or HCK package also the shell for driver updates. The statement of provenance is kept with them.
+"""finalizeIngestion: the signed package and the certification report become downloads; of an initial HLK or HCK package
+also the shell for driver updates. The statement of provenance is kept with them, and the driver metadata where an older
+release has left it for the end.
 
 The downloads appear in the same transaction as ``completed``. Everything written is a function of the stored results,
 so that a repeated run writes the same bytes under the same names.

@@ -227,7 +227,7 @@ def end_step(
     now: datetime,
 ) -> bool:
     """End a step: store its result, move the row by ``changes`` and publish ``files`` = (download type, blob key, file
-    name).
+    name), of each type the first.
 
     All in the caller's one transaction, and only when ``fence`` is still the one that claimed the step: False
     otherwise, and nothing is stored. The end of the workflow, whichever it is, wakes the labels that wait for it.
@@ -242,8 +242,10 @@ def end_step(
     connection.execute(
         submission_steps.insert().values(submission_id=submission_id, step=step, result=dict(result), finished_at=now)
     )
+    published = {each.type for each in list_downloads(connection, submission_id)}
     for kind, blob, name in files:
-        connection.execute(downloads.insert().values(submission_id=submission_id, type=kind, blob=blob, name=name))
+        if kind not in published:
+            add_download(connection, submission_id, kind, blob, name)
     if changes.get("state") in {WorkflowState.COMPLETED, WorkflowState.FAILED}:
         wake_labels_of(connection, submission_id)
     return True

@@ -129,6 +129,20 @@ def test_who_was_taken_over_cannot_end_the_step(connection: sa.Connection, submi
     assert [each.name for each in list_downloads(connection, submission.id)] == ["name"]
 
 
+def test_a_download_that_an_earlier_step_published_stays_as_it_is(connection: sa.Connection, submission: Row) -> None:
+    commit(connection, submission.id)
+    claim_step(connection, submission.id, FIRST)
+    assert end(connection, submission.id, 1, "first")
+    claim_step(connection, submission.id, SECOND)
+    files = [("driverMetadata", "other", "other"), ("signedPackage", "package", "signed")]
+    done = {"state": "completed"}
+    end_step(connection, submission.id, SECOND, fence=2, result={}, changes=done, files=files, now=NOW)
+    assert [(each.type, each.blob) for each in list_downloads(connection, submission.id)] == [
+        ("driverMetadata", "key"),
+        ("signedPackage", "package"),
+    ]
+
+
 def test_a_product_has_one_initial_submission(connection: sa.Connection, submission: Row) -> None:
     with pytest.raises(IntegrityError):
         insert_submission(

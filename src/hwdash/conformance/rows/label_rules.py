@@ -1,4 +1,7 @@
-"""What is refused of shipping labels, and with which code (contract, 7.4 and 7.5). Nothing here makes a label."""
+"""What is refused of shipping labels, and with which code (contract, 7.4 and 7.5). Nothing here makes a label.
+
+What a workflow refuses afterwards (rules 15 and 22) is seen of labels that hwdash.conformance.labels made apart.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +10,7 @@ import httpx
 
 from hwdash.conformance import expect
 from hwdash.conformance.caller import object_of, shown
-from hwdash.conformance.labels import CHID, labels_of
+from hwdash.conformance.labels import CHID, LabelRun, labels_of
 from hwdash.conformance.outcome import Mismatch, NotApplicable, Source
 from hwdash.conformance.row import Rows
 from hwdash.conformance.rows.access import UNKNOWN_LONG
@@ -170,6 +173,20 @@ def chid_before_windows_10(stage: Stage) -> None:
     _refused(stage, ("chids",), targeting=labels.targeting(hardwareIds=[older], chids=[{"chid": CHID}]))
 
 
+@ROWS.row("label-rule-15-foreign-chid", Source.DOCUMENTED, waits="foreign label")
+def foreign_chid(stage: Stage) -> None:
+    """15. A CHID of another company without a relationship: the label fails, and its messages name the CHID."""
+    _rejected(labels_of(stage).run("foreign label"), labels_of(stage).foreign_chid)
+
+
+def _rejected(run: LabelRun, named: str) -> None:
+    """The workflow refused the label, and told why with this id."""
+    status = run.end.get("workflowStatus") or {}
+    expect.equal(status.get("state"), "failed", "state of the label at its end")
+    told = " ".join(map(str, status.get("messages") or []))
+    expect.true(named.casefold() in told.casefold(), f"the messages do not name {named}: {told or 'there are none'}.")
+
+
 @ROWS.row("label-rule-16-attestation", Source.DOCUMENTED, waits="signed")
 def attestation(stage: Stage) -> None:
     """16. An attestation driver for retail machines: invalidInput."""
@@ -202,6 +219,39 @@ def known_release(stage: Stage) -> None:
     _refused(stage, ("flooring",), targeting=labels_of(stage).targeting(inServicePublishInfo={"flooring": "XP"}))
 
 
+@ROWS.row("label-rule-19-floor-above-ceiling", Source.OURS, waits="labels")
+def floor_above_ceiling(stage: Stage) -> None:
+    """19. A floor above the ceiling: invalidInput."""
+    names(_limited(stage, inServicePublishInfo={"flooring": labels_of(stage).release, "ceiling": "TH"}), "ceiling")
+
+
+@ROWS.row("label-rule-19-floor-build-above-ceiling", Source.OURS, waits="labels")
+def floor_build_above_ceiling(stage: Stage) -> None:
+    """19. A floor above the ceiling by build numbers: invalidInput."""
+    builds = {"flooringBuildNumber": 50000, "ceilingBuildNumber": 40000}
+    names(_limited(stage, coEngDriverPublishInfo=builds), "ceilingBuildNumber")
+
+
+@ROWS.row("label-rule-19-released-build", Source.DOCUMENTED, waits="labels")
+def released_build(stage: Stage) -> None:
+    """19. A floor that is the build of a release: invalidInput."""
+    names(_limited(stage, coEngDriverPublishInfo={"flooringBuildNumber": 19041}), "flooringBuildNumber")
+
+
+def _limited(stage: Stage, **limits: object) -> dict[str, Any]:
+    """The refusal of a label with limits that not every account may set: of the account that may, the receiver else."""
+    labels = labels_of(stage)
+    body = labels.body(targeting=labels.targeting(chids=[{"chid": CHID}], **limits))
+    answer = labels.post(body)
+    if answer.status_code == 403:
+        received = labels.run("shared").received
+        path = f"/products/{received['productId']}/submissions/{received['id']}/shippingLabels"
+        answer = labels.post(body, stage.second, path)
+    if answer.status_code == 403:
+        raise NotApplicable("needs an account that may set ceilings and build numbers.")
+    return expect.error(answer, 422, INVALID)
+
+
 @ROWS.row("register-40-floor-below-the-driver", Source.OURS, waits="signed")
 def floor_below_the_driver(stage: Stage) -> None:
     """20. A floor below the lowest release among the hardware ids: invalidInput."""
@@ -209,6 +259,14 @@ def floor_below_the_driver(stage: Stage) -> None:
     if labels.release == "TH":
         raise NotApplicable("needs a package for a later release than the first of Windows 10.")
     _refused(stage, ("flooring",), targeting=labels.targeting(inServicePublishInfo={"flooring": "TH"}))
+
+
+@ROWS.row("register-40-ceiling-below-the-driver", Source.OURS, waits="labels")
+def ceiling_below_the_driver(stage: Stage) -> None:
+    """20. A ceiling below the lowest release among the hardware ids: invalidInput."""
+    if labels_of(stage).release == "TH":
+        raise NotApplicable("needs a package for a later release than the first of Windows 10.")
+    names(_limited(stage, inServicePublishInfo={"ceiling": "TH"}), "ceiling")
 
 
 @ROWS.row("register-39-ceiling", Source.DOCUMENTED, waits="signed")
@@ -221,6 +279,35 @@ def ceiling(stage: Stage) -> None:
     if answer.status_code == 422:
         raise NotApplicable("needs an account that may not set ceilings.")
     expect.any_error(answer, 403)
+
+
+@ROWS.row("label-rule-21-co-engineering", Source.DOCUMENTED, waits="signed")
+def co_engineering(stage: Stage) -> None:
+    """21. Build numbers, from an account that is no co-engineering partner: 403."""
+    labels = labels_of(stage)
+    builds = {"flooringBuildNumber": 50000}
+    targeting = labels.targeting(coEngDriverPublishInfo=builds, restrictedToAudiences=[NO_AUDIENCE])
+    answer = labels.post(labels.body(targeting=targeting))
+    if answer.status_code == 422:
+        raise NotApplicable("needs an account that is no co-engineering partner.")
+    expect.any_error(answer, 403)
+
+
+@ROWS.row("label-rule-22-extension", Source.DOCUMENTED, waits="baseless label")
+def baseless_extension(stage: Stage) -> None:
+    """22. An extension INF for a device without a base driver: the label fails, and its messages name the id."""
+    run = labels_of(stage).run("baseless label")
+    _rejected(run, run.end["targeting"]["hardwareIds"][0]["pnpString"])
+
+
+@ROWS.row("label-rule-23-test-signed", Source.OURS, waits="tested")
+def test_signed(stage: Stage) -> None:
+    """23. A test-signed driver, which is not attested, for retail machines: invalidInput."""
+    workflow, submission = stage.succeeded("tested")
+    labels = labels_of(stage)
+    targeting = labels.targeting(hardwareIds=[labels.hardware_id_of(submission)], restrictedToAudiences=...)
+    answer = labels.post(labels.body(targeting=targeting), path=f"{workflow.path}/shippingLabels")
+    names(expect.error(answer, 422, INVALID), "restrictedToAudiences")
 
 
 @ROWS.row("label-rule-24-visible-to", Source.OURS, waits="signed")
@@ -284,6 +371,32 @@ def update_removes(stage: Stage) -> None:
     path = labels.label_path(labels.run("published"))
     answer = stage.caller.send("PATCH", path, json={"targeting": {"hardwareIds": [entry]}})
     names(expect.error(answer, 422, INVALID), "hardwareIds")
+
+
+@ROWS.row("label-update-rules-again", Source.DOCUMENTED, waits="labels")
+def update_rules(stage: Stage) -> None:
+    """PATCH to a floor that is no release, or to an audience that there is not: invalidInput, as on a create."""
+    labels = labels_of(stage)
+    path = labels.label_path(labels.run("published"))
+    for change, named in (
+        ({"inServicePublishInfo": {"flooring": "XP"}}, "flooring"),
+        ({"restrictedToAudiences": [NO_AUDIENCE]}, "restrictedToAudiences"),
+    ):
+        answer = stage.caller.send("PATCH", path, json={"targeting": change})
+        names(expect.error(answer, 422, INVALID), named)
+
+
+@ROWS.row("label-update-role", Source.DOCUMENTED, waits="labels")
+def update_role(stage: Stage) -> None:
+    """Create, PATCH and cancel by an application that owns no labels: 403."""
+    labels = labels_of(stage)
+    path = labels.label_path(labels.run("published"))
+    for answer in (
+        labels.post(labels.body(name=...), stage.reader),
+        stage.reader.send("PATCH", path, json={"targeting": {"inServicePublishInfo": {"flooring": "XP"}}}),
+        stage.reader.send("PUT", f"{path}/cancel"),
+    ):
+        expect.any_error(answer, 403)
 
 
 @ROWS.row("label-update-name", Source.OURS, waits="labels")

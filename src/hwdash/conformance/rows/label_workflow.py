@@ -149,6 +149,24 @@ def waits_for_its_date(stage: Stage) -> None:
     expect.true(not {"publishing", "finalizePublishing"} & set(steps), "the label went on before its date.")
 
 
+@ROWS.row("label-early-taken", Source.DOCUMENTED, waits="early label")
+def early_taken(stage: Stage) -> None:
+    """A label is taken while the workflow of its submission still runs."""
+    labels = labels_of(stage)
+    labels.run("early label")
+    expect.shape(labels.made("early label").body, shapes.LABEL, "the label")
+
+
+@ROWS.row("label-early-waits", Source.DOCUMENTED, waits="early label")
+def early_waits(stage: Stage) -> None:
+    """Such a label stays in its validation until the submission has completed, and then goes on."""
+    run = labels_of(stage).run("early label")
+    steps = [str(each.get("currentStep")) for each in run.ahead]
+    after = [each for each in steps if each not in WINDOWS_UPDATE_STEPS[:4]]
+    expect.true(not after, f"the label was at {', '.join(after)} before the submission had ended.")
+    expect.equal(run.end["workflowStatus"]["currentStep"], "microsoftApproval", "currentStep when it was cancelled")
+
+
 @ROWS.row("label-error-report", Source.CLIENTS, waits="labels")
 def error_report(stage: Stage) -> None:
     """errorReport of a label is left out, or an address with a text; never blank."""

@@ -188,6 +188,12 @@ def receiver_label(stage: Stage) -> None:
 def read_only_product(stage: Stage) -> None:
     """11. A label on a product that an account may only see: readOnlyProduct, with this message."""
     labels = labels_of(stage)
+    answer = labels.post(labels.body(), stage.second, _seen_labels(labels, stage))
+    expect.error(answer, 403, "readOnlyProduct", message=READ_ONLY)
+
+
+def _seen_labels(labels: Labels, stage: Stage) -> str:
+    """The path of the labels of what the second account may only see."""
     labels.run("published")
     _ = labels.second_seller_id
     listed = object_of(stage.second.send("GET", "/products"))["value"]
@@ -197,8 +203,19 @@ def read_only_product(stage: Stage) -> None:
     ]
     expect.true(origin, "the account of visibleToAccounts does not see the product.")
     submissions = object_of(stage.second.send("GET", f"/products/{origin[0]['id']}/submissions"))["value"]
-    path = f"/products/{origin[0]['id']}/submissions/{submissions[0]['id']}/shippingLabels"
-    expect.error(labels.post(labels.body(), stage.second, path), 403, "readOnlyProduct", message=READ_ONLY)
+    return f"/products/{origin[0]['id']}/submissions/{submissions[0]['id']}/shippingLabels"
+
+
+@ROWS.row("label-update-read-only", Source.DOCUMENTED, waits="labels")
+def update_of_a_reader(stage: Stage) -> None:
+    """PATCH and cancel of a label that an account may only see: refused, and not by a 5xx."""
+    labels = labels_of(stage)
+    path = f"{_seen_labels(labels, stage)}/{labels.made('published').id}"
+    for answer in (
+        stage.second.send("PATCH", path, json={"targeting": {"restrictedToAudiences": []}}),
+        stage.second.send("PUT", f"{path}/cancel"),
+    ):
+        expect.any_error(answer, answer.status_code if answer.status_code in (403, 404) else 403)
 
 
 @ROWS.row("observed-23-both-spellings", Source.CLIENTS)
