@@ -33,13 +33,14 @@ class Cluster:
 
     def end_connections(self) -> int:
         """Cut all that there are at this moment; how many."""
-        return len(self._ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'hwdash'"))
+        return len(self.ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'hwdash'"))
 
     def end_connection(self, backend: int) -> None:
         """Cut the one of a backend's process id, and wait until it is gone."""
-        assert self._ask(f"SELECT pg_terminate_backend({backend}, 10000)") == [(True,)]
+        assert self.ask(f"SELECT pg_terminate_backend({backend}, 10000)") == [(True,)]
 
-    def _ask(self, question: str) -> list[tuple[object, ...]]:
+    def ask(self, question: str) -> list[tuple[object, ...]]:
+        """The rows of a query."""
         with psycopg.connect(host=str(self.folder), user="hwdash", dbname="postgres") as connection:
             return connection.execute(question.encode()).fetchall()
 

@@ -1,13 +1,21 @@
 """``hwdash admin ownership`` and ``hwdash admin relationship``."""
 
 import json
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
 from hwdash.cli.main import cli
-from service import Made, make_service
+from hwdash.clock import system_clock
+from hwdash.domain.ownership import IdKind
+from hwdash.storage.accounts import create_account
+from hwdash.storage.database import Database
+from hwdash.storage.ownership import add_owned
+from postgresql_cluster import Cluster, cluster
+from service import HWDASH, Made, make_service, until
 
 CHID = "3e7d7a3c-6a7e-5d0c-9f1c-0d5f6a1b2c3d"
 
@@ -86,3 +94,34 @@ def test_what_is_not_there_is_refused_in_words(made: Made, owner: str) -> None:
     assert (unknown.exit_code != 0, "there is no relationship 5" in unknown.output) == (True, True)
     other = run(made, "relationship", "request", "--owner", owner, "--publisher", "7", "--chid", CHID)
     assert (other.exit_code != 0, "Name the account" in other.output) == (True, True)
+
+
+def test_of_two_that_add_an_id_at_once_on_postgresql_one_is_refused_plainly(tmp_path: Path) -> None:
+    with cluster() as running:
+        made = make_service(tmp_path, HWDASH_DATABASE_URL=running.url)
+        database = Database(running.url)
+        try:
+            with database.writing() as connection:
+                other = create_account(connection, "Contoso", system_clock())
+            with database.writing() as connection:
+                add_owned(connection, other.id, [(IdKind.CHID, CHID)], system_clock())
+                # It looks before the other one has committed.
+                late = _adding(made, str(made.credentials["accountId"]))
+                until(lambda: _waits_for_a_lock(running) or late.poll() is not None, "nobody waits")
+            told, complaint = late.communicate(timeout=60)
+        finally:
+            database.close()
+        assert (late.returncode, told) == (2, "")
+        assert complaint == f"Error: chid: {CHID} is Contoso's (seller {other.id}); take it away there first.\n"
+
+
+def _adding(made: Made, account: str) -> subprocess.Popen[str]:
+    command = [*HWDASH, "admin", "ownership", "add", "--chid", CHID, "--account", account]
+    return subprocess.Popen(
+        command, env=made.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8"
+    )
+
+
+def _waits_for_a_lock(running: Cluster) -> bool:
+    asked = "SELECT 1 FROM pg_stat_activity WHERE datname = 'hwdash' AND wait_event_type = 'Lock'"
+    return bool(running.ask(asked))

@@ -21,9 +21,13 @@ def add_owned(
 ) -> list[tuple[IdKind, str]]:
     """Note that the account owns these ids; returns those that it did not own before.
 
+    Who comes at the same time waits for the end of this transaction, and sees what it made.
     Raises DomainError with every id that is none or that another account owns.
     """
     ids = check_ids(given)
+    if connection.dialect.name == "postgresql":
+        # Two that look at once would find the same id free. SQLite lets one write at a time anyway.
+        connection.execute(sa.text("LOCK TABLE owned_ids IN SHARE ROW EXCLUSIVE MODE"))
     taken: list[tuple[str, str]] = []
     new: list[tuple[IdKind, str]] = []
     for kind, value in ids:
