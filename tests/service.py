@@ -110,7 +110,7 @@ class Made:
     def secrets(self) -> dict[str, str]:
         """What must stand in no log: what was printed once, and what the environment holds."""
         printed = {name: self.credentials.get(name) for name in ("clientSecret", "sandboxToken", "rootPassphrase")}
-        given = {name: value for name, value in self.environment.items() if name == "HWDASH_KEY_PASSPHRASE"}
+        given = {name: value for name, value in self.environment.items() if name.endswith("_PASSPHRASE")}
         return {name: value for name, value in (printed | given).items() if value}
 
     @property

@@ -50,10 +50,20 @@ def marker() -> str:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     folder = tmp_path_factory.mktemp("canary")
-    known = {"passphrase": marker(), "database password": marker(), "password": marker()}
+    known = {
+        "passphrase": marker(),
+        "passphrase of secrets": marker(),
+        "database password": marker(),
+        "password": marker(),
+    }
     with cluster() as postgresql:
         url = postgresql.url.replace("hwdash@", f"hwdash:{known['database password']}@")
-        made = make_sandbox(folder, HWDASH_KEY_PASSPHRASE=known["passphrase"], HWDASH_DATABASE_URL=url)
+        made = make_sandbox(
+            folder,
+            HWDASH_KEY_PASSPHRASE=known["passphrase"],
+            HWDASH_SECRETS_PASSPHRASE=known["passphrase of secrets"],
+            HWDASH_DATABASE_URL=url,
+        )
         known |= {"client secret": made.credentials["clientSecret"], "sandbox token": made.credentials["sandboxToken"]}
         known["key of URLs"] = (made.data / "secrets" / "sas.key").read_text().strip()
         with serve(made, command=(*HWDASH, "serve", "--log-level", "debug")) as served:

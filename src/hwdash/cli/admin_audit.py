@@ -12,10 +12,9 @@ from hwdash.cli.output import Exit, json_option, print_json, print_table, refuse
 from hwdash.cli.service_options import data_option, existing_service, told_plainly
 from hwdash.domain.audit import Entry
 from hwdash.server.audit_log import seal_all, take_checkpoint
-from hwdash.server.keys import secrets_folder
+from hwdash.server.keys import open_secrets
 from hwdash.settings import Settings
 from hwdash.signing.checkpoint import SUFFIX, CheckpointError, VerifierKey, stored_verifier
-from hwdash.signing.keys import KeyFolder
 from hwdash.storage.audit import entry_at, find_entries
 from hwdash.storage.audit_verification import TreeHead, Verified, verify
 from hwdash.storage.database import Database
@@ -156,7 +155,7 @@ def _heads(settings: Settings, given: tuple[Path, ...], public_key: str | None) 
 
 def _verifier(settings: Settings, given: str | None) -> VerifierKey:
     if given is None:
-        return stored_verifier(KeyFolder.open(secrets_folder(settings.data)))
+        return stored_verifier(open_secrets(settings.data))
     try:
         # A key's text may be longer than a file's name may be.
         return VerifierKey.parse(given if "+" in given else Path(given).read_text("utf-8"))

@@ -32,7 +32,7 @@ def dump(settings: Settings, file: Path) -> None:
     check_sandbox(settings)
     if settings.database_url:
         raise SettingsError("The database is not in the data folder (database_url is set): dump it with its own tools.")
-    check_kind(KeyFolder.open(settings.data / "keys"), sandbox=True)
+    check_kind(KeyFolder(settings.data / "keys", b""), sandbox=True)
     with tempfile.TemporaryDirectory(prefix=".hwdash-dump-", dir=file.absolute().parent) as folder:
         copy, whole = Path(folder, DATABASE), Path(folder, "whole.tar")
         with (
@@ -72,7 +72,7 @@ def load(file: Path, data: Path) -> None:
         if not (fresh / DATABASE).is_file() or not (fresh / "keys" / "root.pem").is_file():
             raise SettingsError(f"{file} is no dump of a sandbox: it has no {DATABASE}, or no keys.")
         check_sandbox(Settings(data=fresh))
-        check_kind(KeyFolder.open(fresh / "keys"), sandbox=True)
+        check_kind(KeyFolder(fresh / "keys", b""), sandbox=True)
         fresh.replace(data)
 
 

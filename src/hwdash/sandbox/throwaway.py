@@ -71,7 +71,7 @@ def _known(settings: Settings) -> NewService:
     finally:
         database.close()
     tls = sandbox_tls(settings, [], now)
-    root = KeyFolder.open(keys_folder(settings.data)).public_file("root")
+    root = KeyFolder(keys_folder(settings.data), b"").public_file("root")
     return NewService(account.id, account.tenant_id, application.client_id, secret, tls.ca_certificate, root)
 
 

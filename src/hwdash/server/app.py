@@ -96,7 +96,8 @@ def create_service(
     ScannerUnavailable, KeysError, WrongKind and SchemaMismatch.
     """
     url = public_url or settings.public_url
-    check_kind(KeyFolder.open(keys_folder(settings.data)), sandbox=sandbox)
+    # Certificates alone: neither passphrase nor key of the signer is read in this process.
+    check_kind(KeyFolder(keys_folder(settings.data), b""), sandbox=sandbox)
     keys = ServiceKeys.ensure(settings.data)
     database = Database(settings.database)
     database.create()

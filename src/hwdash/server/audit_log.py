@@ -10,12 +10,11 @@ import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from hwdash.server.keys import secrets_folder
+from hwdash.server.keys import open_secrets
 from hwdash.server.service import Service
 from hwdash.settings import Settings
 from hwdash.signing.checkpoint import CheckpointKey, keep
 from hwdash.signing.errors import SigningError
-from hwdash.signing.keys import KeyFolder
 from hwdash.storage.audit import SEALED_AT_ONCE, current_tree, is_anything_unsealed, seal
 from hwdash.storage.database import Database
 
@@ -70,7 +69,7 @@ def seal_all(database: Database) -> None:
 
 def checkpoint_key(settings: Settings) -> CheckpointKey:
     """The key of this service's log, made when absent. Raises KeysError."""
-    return CheckpointKey.ensure(KeyFolder.open(secrets_folder(settings.data)), origin(settings.public_url))
+    return CheckpointKey.ensure(open_secrets(settings.data), origin(settings.public_url))
 
 
 def origin(public_url: str) -> str:

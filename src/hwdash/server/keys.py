@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from hwdash.server.tokens import ensure_token_key
 from hwdash.signing.errors import KeysError
-from hwdash.signing.keys import KeyFolder, write_atomically
+from hwdash.signing.keys import SERVICE_SECRETS, KeyFolder, write_atomically
 
 SAS_KEY_BYTES = 32
 
@@ -18,6 +18,11 @@ def secrets_folder(data: Path) -> Path:
     those.
     """
     return data / "secrets"
+
+
+def open_secrets(data: Path, part: str = "") -> KeyFolder:
+    """The folder of the service's own secrets, or a part of it. Raises KeysError."""
+    return KeyFolder.open(secrets_folder(data) / part, secret=SERVICE_SECRETS)
 
 
 def keys_folder(data: Path) -> Path:
@@ -35,7 +40,7 @@ class ServiceKeys:
     @classmethod
     def ensure(cls, data: Path) -> "ServiceKeys":
         """Load them, made when absent. Raises KeysError."""
-        folder = KeyFolder.open(secrets_folder(data))
+        folder = open_secrets(data)
         token = ensure_token_key(folder)
         file = folder.path / "sas.key"
         with folder.locked():

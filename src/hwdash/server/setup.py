@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hwdash.domain.audit import act
 from hwdash.server.audit_log import checkpoint_key
-from hwdash.server.keys import ServiceKeys, keys_folder, secrets_folder
+from hwdash.server.keys import ServiceKeys, keys_folder, open_secrets
 from hwdash.settings import Settings
 from hwdash.signing.authority import TlsFiles, ensure_authority, ensure_tls, new_roots
 from hwdash.signing.errors import KeysError
@@ -125,4 +125,4 @@ def _roots(authority: KeyFolder, file: Path, now: datetime, *, sandbox: bool) ->
 
 def tls_files(settings: Settings, hosts: list[str], now: datetime, *, sandbox: bool = False) -> TlsFiles:
     """The local CA and the server's certificate for these names, made or renewed as needed."""
-    return ensure_tls(KeyFolder.open(secrets_folder(settings.data) / "tls"), hosts, now, sandbox=sandbox)
+    return ensure_tls(open_secrets(settings.data, "tls"), hosts, now, sandbox=sandbox)

@@ -8,9 +8,11 @@ pair or the new one, never a mixture. ``NAME.crt`` is the certificate alone, for
 The encryption is PBES2 with scrypt (RFC 7914) and AES-256-CBC, which OpenSSL and cryptography read. cryptography itself
 writes PKCS#8 with 2,048 rounds of PBKDF2 only, too few for a passphrase that a person chose.
 
-The passphrase comes from HWDASH_KEY_PASSPHRASE, from the file that HWDASH_KEY_PASSPHRASE_FILE names or from a
-credential of systemd (settings.py), or else from the file ``passphrase`` in the folder, made at first use of 256 random
-bits. Nobody guesses those, so the keys under them are stretched little, and open at once.
+The passphrase of the signing keys comes from HWDASH_KEY_PASSPHRASE, from the file that HWDASH_KEY_PASSPHRASE_FILE names
+or from a credential of systemd (settings.py), or else from the file ``passphrase`` in the folder, made at first use of
+256 random bits. Nobody guesses those, so the keys under them are stretched little, and open at once. The service's own
+secrets are in folders with another passphrase, HWDASH_SECRETS_PASSPHRASE: the process that opens them has no use for
+that of the signing keys, and does not read it.
 
 What that file is worth: it keeps a copy of single key files (a stray backup, a support archive) useless, and lets the
 service start unattended. It does not protect from somebody who can read the whole folder. Who wants that gives the
@@ -47,7 +49,8 @@ from hwdash.drivers.asn1 import der
 from hwdash.settings import SettingsError, secret_of
 from hwdash.signing.errors import KeysError
 
-PASSPHRASE_VARIABLE = "HWDASH_KEY_PASSPHRASE"  # noqa: S105 the name of a variable, not a secret
+SIGNING_KEYS, SERVICE_SECRETS = "key_passphrase", "secrets_passphrase"
+"""By which secret a folder opens, as settings.py names it."""
 PASSPHRASE_FILE = "passphrase"  # noqa: S105
 
 # N, r, p. 16 MB a guess, which stays below the 32 MB that OpenSSL allows scrypt; p makes it five times as slow.
@@ -83,9 +86,12 @@ class KeyFolder:
     passphrase: bytes = field(repr=False)
     is_random: bool = False
     """The passphrase is one that was made here, not one that somebody chose."""
+    secret: str = SIGNING_KEYS
 
     @classmethod
-    def open(cls, path: Path, environment: Mapping[str, str] = os.environ) -> "KeyFolder":
+    def open(
+        cls, path: Path, environment: Mapping[str, str] = os.environ, *, secret: str = SIGNING_KEYS
+    ) -> "KeyFolder":
         """Open the folder, made when it is absent.
 
         Raises KeysError when others may read it, and when it holds keys but the passphrase is nowhere.
@@ -95,11 +101,11 @@ class KeyFolder:
             mode = stat.S_IMODE(path.stat().st_mode)
             if mode & 0o077:
                 raise KeysError(f"{path} is open to other users (mode {mode:o}): run chmod 700 on it")
-            if given := _given(environment):
-                return cls(path, _utf8(given))
+            if given := _given(secret, environment):
+                return cls(path, _utf8(secret, given), secret=secret)
             with _locked(path):
-                stored = _stored_passphrase(path)
-                return cls(path, stored, is_random=len(stored) >= _RANDOM_LENGTH)
+                stored = _stored_passphrase(path, secret)
+                return cls(path, stored, is_random=len(stored) >= _RANDOM_LENGTH, secret=secret)
         except OSError as error:
             raise KeysError(f"the key folder {path} cannot be used: {error.strerror}") from error
 
@@ -154,7 +160,7 @@ class KeyFolder:
         except (ValueError, TypeError, UnsupportedAlgorithm) as error:
             raise KeysError(
                 f"the key {file} does not open: the passphrase is another than the one it was written with, "
-                f"or the file is damaged. Set {PASSPHRASE_VARIABLE} to the right one, or restore the file"
+                f"or the file is damaged. Set {variable_of(self.secret)} to the right one, or restore the file"
             ) from error
         if not isinstance(key, PrivateKey):
             raise KeysError(f"the key {file} is neither RSA nor ECDSA")
@@ -231,29 +237,36 @@ def write_atomically(path: Path, content: bytes, *, mode: int) -> None:
         raise KeysError(f"{path} cannot be written: {error.strerror}") from error
 
 
-def _given(environment: Mapping[str, str]) -> str | None:
+def variable_of(secret: str) -> str:
+    """The variable of a secret."""
+    return f"HWDASH_{secret.upper()}"
+
+
+def _given(secret: str, environment: Mapping[str, str]) -> str | None:
     try:
-        return secret_of("key_passphrase", environment)
+        return secret_of(secret, environment)
     except SettingsError as error:
         raise KeysError(str(error)) from error
 
 
-def _utf8(passphrase: str) -> bytes:
+def _utf8(secret: str, passphrase: str) -> bytes:
     try:
         return passphrase.encode()
     except UnicodeEncodeError:
-        raise KeysError(f"{PASSPHRASE_VARIABLE} must be UTF-8 text") from None
+        raise KeysError(f"{variable_of(secret)} must be UTF-8 text") from None
 
 
-def _stored_passphrase(folder: Path) -> bytes:
+def _stored_passphrase(folder: Path, secret: str) -> bytes:
     file = folder / PASSPHRASE_FILE
     if file.exists():
         if stored := file.read_bytes().strip():
             return stored
-        raise KeysError(f"{file} is empty: restore it, or set {PASSPHRASE_VARIABLE}")
+        raise KeysError(f"{file} is empty: restore it, or set {variable_of(secret)}")
     if any(folder.glob("*.pem")):
+        earlier = "" if secret == SIGNING_KEYS else " (in earlier versions that of HWDASH_KEY_PASSPHRASE)"
         raise KeysError(
-            f"{folder} holds keys but no file {PASSPHRASE_FILE!r}: set {PASSPHRASE_VARIABLE} to their passphrase"
+            f"{folder} holds keys but no file {PASSPHRASE_FILE!r}: set {variable_of(secret)} to their "
+            f"passphrase{earlier}"
         )
     made = secrets.token_urlsafe(_RANDOM_BYTES).encode()
     write_atomically(file, made + b"\n", mode=0o600)

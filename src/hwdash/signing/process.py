@@ -1,8 +1,10 @@
 """The signer in a process of its own: keys are decrypted there and nowhere else.
 
-``SignerProcess`` starts ``python -I -m hwdash.signing.process KEYS_FOLDER``. The two speak lines of JSON over a socket
-pair, which is the child's standard input. The first line down carries the passphrase, so that it stands in no
-environment and no argument list; the first line up carries the certificates; after that requests and answers alternate.
+``SignerProcess`` starts ``python -I -m hwdash.signing.process KEYS_FOLDER OPENING``. The two speak lines of JSON over a
+socket pair, which is the child's standard input: the first line up carries the certificates; after that requests and
+answers alternate. ``OPENING`` is the number of a pipe that says once where the passphrase is. The child reads it there
+itself, so that it never is in the parent; only one that the parent was given in a variable is said outright, because
+the child must not have it in its environment.
 
 The child cannot be traced or dumped, starts no other program, and ends with its parent: by the end of the socket, and
 by PR_SET_PDEATHSIG should anything else hold the socket open.
@@ -48,6 +50,8 @@ _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
 _CHILD_MEMORY = 1024**3
 # What an interpreter may need to start; nothing else of the service's environment reaches the child.
 _CHILD_ENVIRONMENT = ("LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH")
+# Where the passphrase is, or what it is (settings.py).
+_PASSPHRASE_SOURCE = ("HWDASH_KEY_PASSPHRASE", "HWDASH_KEY_PASSPHRASE_FILE", "CREDENTIALS_DIRECTORY")
 
 
 class SignerProcess:
@@ -56,9 +60,9 @@ class SignerProcess:
     A child that died is started again, and the request it had is sent once more: requests are repeatable.
     """
 
-    def __init__(self, keys: KeyFolder, timeout: float, crl_url: str) -> None:
-        self._keys = keys
-        self._crl_url = crl_url
+    def __init__(self, keys_folder: Path, opening: Mapping[str, Any], timeout: float) -> None:
+        self._keys_folder = keys_folder
+        self._opening = opening
         self._timeout = timeout
         self._child: _Child | None = None
         # One thread that lives as long as this object: it keeps requests in turn, and PR_SET_PDEATHSIG
@@ -79,7 +83,10 @@ class SignerProcess:
         ``timeout`` is in seconds, for the start and for each answer. ``crl_url`` is for certificates that it renews.
         Raises KeysError when the keys cannot be used, SignerUnavailable when the process does not come up.
         """
-        signer = cls(KeyFolder.open(keys_folder, environment), timeout, crl_url)
+        source = {name: environment[name] for name in _PASSPHRASE_SOURCE if environment.get(name)}
+        # The child works in another folder.
+        source |= {name: os.path.abspath(path) for name, path in source.items() if name != _PASSPHRASE_SOURCE[0]}
+        signer = cls(keys_folder, {"environment": source, "crlUrl": crl_url}, timeout)
         try:
             signer._thread.submit(signer._running).result()
         except _ChildFailed as error:
@@ -166,7 +173,7 @@ class SignerProcess:
         if self._child is None or self._child.process.poll() is not None:
             if self._child is not None:
                 self._child.kill()
-            self._child = _Child(self._keys, self._timeout, self._crl_url)
+            self._child = _Child(self._keys_folder, self._opening, self._timeout)
         return self._child
 
     def _ask(self, document: dict[str, object]) -> dict[str, Any]:
@@ -186,15 +193,17 @@ class _ChildFailed(Exception):
 class _Child:
     """One run of the child process, from its first line to its end."""
 
-    def __init__(self, keys: KeyFolder, timeout: float, crl_url: str) -> None:
+    def __init__(self, keys_folder: Path, opening: Mapping[str, Any], timeout: float) -> None:
         self._socket, theirs = socket.socketpair()
         self._socket.settimeout(timeout)
         self._stream = self._socket.makefile("rwb")
-        with theirs:
+        reading, writing = os.pipe()
+        with theirs, os.fdopen(reading, "rb"), os.fdopen(writing, "wb") as pipe:
             try:
                 self.process = subprocess.Popen(  # noqa: S603 our own interpreter and module
-                    [sys.executable, "-I", "-m", "hwdash.signing.process", str(keys.path.absolute())],
+                    [sys.executable, "-I", "-m", "hwdash.signing.process", str(keys_folder.absolute()), str(reading)],
                     stdin=theirs.fileno(),
+                    pass_fds=[reading],
                     stdout=subprocess.DEVNULL,
                     cwd="/",
                     env={name: os.environ[name] for name in _CHILD_ENVIRONMENT if name in os.environ},
@@ -202,26 +211,32 @@ class _Child:
             except OSError as error:
                 self._hang_up()
                 raise _ChildFailed(str(error)) from error
-        passphrase = base64.b64encode(keys.passphrase).decode()
-        opening = self._exchange({"passphrase": passphrase, "isRandom": keys.is_random, "crlUrl": crl_url})
-        if "failed" in opening:
+            with suppress(BrokenPipeError):  # it has ended: what follows says so
+                pipe.write(json.dumps(opening).encode())
+                pipe.flush()
+        first = self._heard()
+        if "failed" in first:
             self.kill()
-            raise KeysError(opening["failed"])
-        self.chains = {name: tuple(map(base64.b64decode, chain)) for name, chain in opening["chains"].items()}
-        self.root_certificate_pem: bytes = opening["root"].encode()
+            raise KeysError(first["failed"])
+        self.chains = {name: tuple(map(base64.b64decode, chain)) for name, chain in first["chains"].items()}
+        self.root_certificate_pem: bytes = first["root"].encode()
 
     def ask(self, document: dict[str, object]) -> dict[str, Any]:
         """One request and its answer. Raises _ChildFailed beside what the answer says."""
-        answer = self._exchange(document)
+        try:
+            _send(self._stream, document)
+        except OSError as error:
+            self.kill()
+            raise _ChildFailed(str(error)) from error
+        answer = self._heard()
         if "refused" in answer:
             raise SigningRefused(*answer["refused"])
         if "unavailable" in answer:
             raise SignerUnavailable(answer["unavailable"])
         return answer
 
-    def _exchange(self, document: dict[str, Any]) -> dict[str, Any]:
+    def _heard(self) -> dict[str, Any]:
         try:
-            _send(self._stream, document)
             line = self._stream.readline(MAX_LINE)
             if not line.endswith(b"\n"):
                 self.kill()
@@ -318,15 +333,13 @@ def _answered(
     return _encoded(attributes=signed.attributes, signature=signed.signature, timestamp=signed.timestamp)
 
 
-def serve(stream: BufferedRWPair, folder: Path, clock: Clock) -> None:
-    """Load the keys with the passphrase in the first line, then answer requests until the stream ends.
+def serve(stream: BufferedRWPair, folder: Path, opening: dict[str, Any], clock: Clock) -> None:
+    """Load the keys with the passphrase that ``opening`` leads to, then answer requests until the stream ends.
 
     What a newer version of hwdash needs beside the keys that are there is made first, and what ends is renewed.
     """
-    opening = json.loads(stream.readline(MAX_LINE))
     try:
-        keys = KeyFolder(folder, base64.b64decode(opening["passphrase"]), is_random=opening["isRandom"] is True)
-        crl_url = opening.get("crlUrl", "")
+        keys, crl_url = KeyFolder.open(folder, opening.pop("environment")), opening["crlUrl"]
         if has_signing_keys(keys):
             # A root that ends soon is no reason not to sign with what is valid.
             with suppress(KeysError):
@@ -340,7 +353,7 @@ def serve(stream: BufferedRWPair, folder: Path, clock: Clock) -> None:
     except (KeysError, SignerUnavailable) as error:
         _send(stream, {"failed": str(error)})
         return
-    del opening, keys
+    del keys
     _close_the_doors()
     chains = {name: [base64.b64encode(each).decode() for each in signer.chain(name)] for name in IDENTITIES}
     _send(stream, {"chains": chains, "root": signer.root_certificate_pem.decode()})
@@ -358,8 +371,10 @@ def serve(stream: BufferedRWPair, folder: Path, clock: Clock) -> None:
 def main() -> None:
     """The child's whole life."""
     _harden()
+    with os.fdopen(int(sys.argv[2]), "rb") as pipe:
+        opening = json.loads(pipe.read())
     with socket.socket(fileno=0) as channel, channel.makefile("rwb") as stream:
-        serve(stream, Path(sys.argv[1]), system_clock)
+        serve(stream, Path(sys.argv[1]), opening, system_clock)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 
 from hwdash.signing.errors import KeysError
-from hwdash.signing.keys import Credential, KeyFolder, encrypted_pkcs8, write_atomically
+from hwdash.signing.keys import SERVICE_SECRETS, Credential, KeyFolder, encrypted_pkcs8, write_atomically
 
 
 def mode(path: Path) -> int:
@@ -82,6 +82,15 @@ def test_the_environment_gives_the_passphrase_and_no_file_is_written(tmp_path: P
     folder = KeyFolder.open(tmp_path / "keys", {"HWDASH_KEY_PASSPHRASE": "from a vault"})
     assert folder.passphrase == b"from a vault"
     assert not (tmp_path / "keys" / "passphrase").exists()
+
+
+def test_the_folder_of_secrets_has_a_passphrase_of_its_own(tmp_path: Path) -> None:
+    given = {"HWDASH_KEY_PASSPHRASE": "of the signer", "HWDASH_SECRETS_PASSPHRASE": "of the service"}
+    assert KeyFolder.open(tmp_path, given, secret=SERVICE_SECRETS).passphrase == b"of the service"
+    assert KeyFolder.open(tmp_path, given).passphrase == b"of the signer"
+    (tmp_path / "k.pem").touch()
+    with pytest.raises(KeysError, match=r"set HWDASH_SECRETS_PASSPHRASE .*earlier versions"):
+        KeyFolder.open(tmp_path, {"HWDASH_KEY_PASSPHRASE": "of the signer"}, secret=SERVICE_SECRETS)
 
 
 def test_keys_without_their_passphrase_are_not_given_a_new_one(keys: KeyFolder) -> None:

@@ -1,4 +1,3 @@
-import base64
 import json
 import os
 import resource
@@ -135,6 +134,17 @@ def test_the_passphrase_is_in_no_argument_and_no_environment(keys: KeyFolder, mo
         assert not {"HWDASH_KEY_PASSPHRASE", "AZURE_CLIENT_SECRET"} & set(child.environ())
 
 
+def test_the_passphrase_is_read_from_its_file_by_the_process_itself(
+    keys: KeyFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request_to_sign: SigningRequest
+) -> None:
+    (keys.path / "passphrase").rename(tmp_path / "elsewhere")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(KeyFolder, "open", None)  # in this process nobody opens it
+    with SignerProcess.start(keys.path, environment={"HWDASH_KEY_PASSPHRASE_FILE": "elsewhere"}) as signer:
+        assert signer.sign(request_to_sign).signature
+        assert keys.passphrase not in repr(vars(signer)).encode()
+
+
 def test_the_process_leaves_no_core_and_gets_no_descriptor_of_ours(signer: SignerProcess, keys: KeyFolder) -> None:
     child = psutil.Process(signer.pid)
     assert child.rlimit(resource.RLIMIT_CORE) == (0, 0)
@@ -180,13 +190,14 @@ def test_it_dies_with_a_parent_that_was_killed(keys: KeyFolder) -> None:
 def raw(keys: KeyFolder) -> Iterator[socket.socket]:
     """The child's end of the conversation without our side of it."""
     ours, theirs = socket.socketpair()
-    command = [sys.executable, "-I", "-m", "hwdash.signing.process", str(keys.path)]
-    with theirs, subprocess.Popen(command, stdin=theirs.fileno()) as child, ours:
+    reading, writing = os.pipe()
+    os.write(writing, b'{"environment": {}, "crlUrl": ""}')
+    os.close(writing)
+    command = [sys.executable, "-I", "-m", "hwdash.signing.process", str(keys.path), str(reading)]
+    with theirs, subprocess.Popen(command, stdin=theirs.fileno(), pass_fds=[reading]) as child, ours:
+        os.close(reading)
         theirs.close()
         ours.settimeout(30)
-        ours.sendall(
-            json.dumps({"passphrase": base64.b64encode(keys.passphrase).decode(), "isRandom": True}).encode() + b"\n"
-        )
         stream = ours.makefile("rb")
         assert b"chains" in stream.readline()
         yield ours
