@@ -8,6 +8,7 @@ import hashlib
 import json
 import re
 import subprocess
+import time
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
 from lxml import etree
 
 from finished_submission import MANUAL
@@ -283,3 +285,46 @@ def test_an_export_needs_to_know_what_to_write(recalled: Recalled, tmp_path: Pat
         assert done.returncode in (1, 2)
         assert said in done.stderr
         assert "Traceback" not in done.stderr
+
+
+def test_from_the_order_to_the_published_list_and_to_no_more_offers_in_a_minute(
+    recalled: Recalled, tmp_path: Path
+) -> None:
+    """A driver that machines are offered, signed by a key that has got out."""
+    client, environment = recalled.client, recalled.served.made.environment
+    done = client.submit(signed_cabinet(tmp_path, recalled.served.made.vendor))
+    released = Recalled(recalled.served, client, done, b"", "", {})
+    label = f"{released.path}/shippingLabels"
+    created = client.http.post(label, json=released.label_body())
+    assert created.status_code == 201, created.text
+    label = f"{label}/{created.json()['id']}"
+    machine = {
+        "os": {"build": 26100, "revision": 1000, "architecture": "amd64"},
+        "audiences": [released.audience],
+        "devices": [{"hardwareIds": [PNP]}],
+    }
+
+    def offered() -> list[int]:
+        answer = client.http.get("/distribution/v1/offers", params={"machine": json.dumps(machine)})
+        return [each["labelId"] for each in answer.json()["devices"][0]["offers"]]
+
+    def listed() -> bytes:
+        return client.http.get("/crl/issuing.crl", headers={"Authorization": ""}).content
+
+    until(lambda: created.json()["id"] in offered(), "the driver is not offered")
+    before = x509.load_der_x509_crl(listed())
+
+    minute_ends = time.monotonic() + 60
+    words = ("admin", "recall", str(done["id"]), "--reason", REASON, "--revoke-certificate", "--json")
+    told = json.loads(hwdash(*words, environment=environment))
+    (serial,) = (int(each, 16) for each in told["revokedCertificates"])
+    assert before.get_revoked_certificate_by_serial_number(serial) is None
+    until(
+        lambda: (
+            x509.load_der_x509_crl(listed()).get_revoked_certificate_by_serial_number(serial) is not None
+            and offered() == []
+        ),
+        "after a minute the key is not on the list, or the driver still offered",
+        seconds=minute_ends - time.monotonic(),
+    )
+    assert client.http.get(label).json()["workflowStatus"]["state"] == "failed"
