@@ -15,6 +15,7 @@ from click.testing import CliRunner
 
 from hwdash.cli.admin import admin as admin_group
 from hwdash.cli.main import cli
+from hwdash.cli.two_people import rule_of
 from hwdash.clock import system_clock
 from hwdash.settings import Settings
 from hwdash.signing.authority import ensure_authority, new_roots
@@ -257,9 +258,13 @@ WRITES: dict[str, Prepared] = {
     "user roles": on_user("Administrator"),
 }  # fmt: skip
 READS = ("list", "show", "verify", "checkpoint", "export")
-READING = sorted(each for each in leaves(admin_group) if each.endswith((" list", " show")))
+# What there is of it to show needs officers: security/test_two_people.py.
+READING = sorted({each for each in leaves(admin_group) if each.endswith((" list", " show"))} - {"pending show"})
 # Its workflow is started in the engine's own tables, which a running service has: acceptance/test_manual_review.py.
-ELSEWHERE = {"review approve"}
+# What waits for a second person needs officers: security/test_two_people.py.
+ELSEWHERE = {"review approve", "pending confirm", "pending refuse"}
+LETS_IN = ("applications", "application_secrets", "application_certificates", "users", "signing_certificates")
+TAKES_AWAY = {"app disable", "user disable"}
 # Makes a key on an officer's machine, where there is no service.
 OF_NO_SERVICE = {"officer key"}
 OF_THE_SERVICE = {
@@ -302,6 +307,12 @@ def test_a_command_that_changes_something_leaves_one_entry(command: str, admin: 
         known = set(connection.execute(sa.text("SELECT id FROM accounts")).scalars())
     assert entry["account_id"] in ({0} if command in OF_THE_SERVICE else known)
     assert entry["object_id"]
+    writes = {row.split()[1] for row in entry.get("rows", ()) if not row.startswith("delete ")}
+    if writes & set(LETS_IN) and command not in TAKES_AWAY:
+        group, name = command.split()
+        found = admin_group.get_command(click.Context(admin_group), group)
+        assert isinstance(found, click.Group)
+        assert rule_of(found.commands[name]) is not None, "one person is enough for it under every policy"
 
 
 @pytest.mark.parametrize("command", READING)

@@ -19,6 +19,7 @@ GROUPS = {
     "recall": ("hwdash.cli.admin_recall", "recall", "Take released drivers back."),
     "audit": ("hwdash.cli.admin_audit", "audit", "The audit log: list, checkpoint, verify."),
     "officer": ("hwdash.cli.admin_officer", "officer", "Officers: whose word it takes, and how many."),
+    "pending": ("hwdash.cli.admin_pending", "pending", "The changes that wait for a second person."),
     "review": ("hwdash.cli.review", "review", "The submissions that wait for a person's review."),
 }
 

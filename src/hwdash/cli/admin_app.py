@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives import hashes
 from hwdash.cli.admin_options import ACCOUNT, FILE, ROLE, account_named, read_certificate, transaction
 from hwdash.cli.output import json_option, print_json, print_table, refuse
 from hwdash.cli.service_options import data_option
+from hwdash.cli.two_people import Rule, two_people
 from hwdash.clock import system_clock
 from hwdash.storage import accounts, certificates
 from hwdash.storage.accounts import ROTATION_GRACE, SECRET_LIFETIME, Application, NewSecret
@@ -36,6 +37,7 @@ def app() -> None:
 @click.option("--role", "roles", multiple=True, type=ROLE, help="A role; give it once for each [those of init].")
 @click.option("--client-id", metavar="GUID", help="Its id in Entra, whose tokens it brings: no secret is made.")
 @ACCOUNT
+@two_people(Rule.ROLE_GRANTS)
 @data_option
 def new_app(name: str, roles: tuple[str, ...], client_id: str | None, account: int | None, data: Path | None) -> None:
     """Make an application with a client secret; prints one JSON object, the secret this once."""
@@ -91,6 +93,7 @@ def show_app(client_id: str, as_json: bool, data: Path | None) -> None:
 @app.command("secret")
 @CLIENT_ID
 @DAYS
+@two_people(Rule.ROLE_GRANTS)
 @data_option
 def new_secret(client_id: str, days: int, data: Path | None) -> None:
     """Make another client secret of CLIENT_ID; prints one JSON object, the secret this once."""
@@ -109,6 +112,7 @@ def new_secret(client_id: str, days: int, data: Path | None) -> None:
     help="For how many days the secrets before it stay good; 0 ends them now.",
 )
 @DAYS
+@two_people(Rule.ROLE_GRANTS)
 @data_option
 def rotate(client_id: str, grace: int, days: int, data: Path | None) -> None:
     """Make a new client secret in place of those before it; prints one JSON object, the secret this once."""
@@ -134,6 +138,7 @@ def remove_secret(client_id: str, secret_id: str, data: Path | None) -> None:
 @app.command("certificate")
 @CLIENT_ID
 @FILE
+@two_people(Rule.ROLE_GRANTS)
 @data_option
 def add_app_certificate(client_id: str, file: Path, data: Path | None) -> None:
     """Register the certificate in FILE by which CLIENT_ID signs its assertions."""
@@ -161,6 +166,7 @@ def remove_app_certificate(client_id: str, thumbprint: str, data: Path | None) -
 @app.command("roles")
 @CLIENT_ID
 @click.argument("roles", nargs=-1, required=True, type=ROLE)
+@two_people(Rule.ROLE_GRANTS)
 @data_option
 def change_roles(client_id: str, roles: tuple[str, ...], data: Path | None) -> None:
     """Give CLIENT_ID these ROLES instead of the ones it has."""
@@ -179,6 +185,7 @@ def disable(client_id: str, data: Path | None) -> None:
 
 @app.command("enable")
 @CLIENT_ID
+@two_people(Rule.ROLE_GRANTS)
 @data_option
 def enable(client_id: str, data: Path | None) -> None:
     """Let CLIENT_ID in again."""

@@ -8,6 +8,7 @@ from hwdash.cli.admin_options import ACCOUNT, account_named, read_certificate, t
 from hwdash.cli.output import Exit, json_option, print_json, print_table, refuse, say
 from hwdash.cli.package_sign import replacing
 from hwdash.cli.service_options import data_option
+from hwdash.cli.two_people import Rule, two_people
 from hwdash.clock import system_clock
 from hwdash.pipeline.possession import ProofRefused, read_proof, write_challenge
 from hwdash.storage import certificates
@@ -42,6 +43,7 @@ def challenge(output: Path, account: int | None, data: Path | None) -> None:
 @click.argument("file", type=PATH, required=False)
 @click.option("--signed", type=PATH, metavar="FILE", help="Register the certificate that signed this challenge.")
 @ACCOUNT
+@two_people(Rule.CERTIFICATES)
 @data_option
 def add_certificate(file: Path | None, signed: Path | None, account: int | None, data: Path | None) -> None:
     """Register the certificate in FILE (PEM or DER; of several in PEM the first), or the one that signed a challenge.

@@ -14,6 +14,7 @@ from typing import Any
 import click
 import sqlalchemy as sa
 
+from hwdash.cli.two_people import confirmation
 from hwdash.clock import Clock
 from hwdash.domain.audit import LONGEST, SERVICE, act
 from hwdash.storage.audit import append, operator
@@ -38,6 +39,8 @@ def changes_recorded(connection: sa.Connection, clock: Clock) -> Iterator[None]:
     command = click.get_current_context()
     rows = [f"{how} {table} {key}".rstrip() for how, table, key in changes.rows[:ROWS_TOLD]]
     told = {"parameters": _parameters(command.params), "rows": rows, "count": len(changes.rows)}
+    if (by := confirmation()) is not None:
+        told |= {"pendingChange": by.id, "officers": [by.asked_by, by.confirmed_by]}
     account = changes.account_id or command.params.get("account") or SERVICE
     path = command.command_path.split()
     # What comes first may be a sweep that names no row.

@@ -12,6 +12,7 @@ from hwdash.cli.admin_options import transaction
 from hwdash.cli.officer_options import dual_control, officer_passphrase
 from hwdash.cli.output import Exit, json_option, print_json, print_table, refuse, say
 from hwdash.cli.service_options import data_option, existing_service, told_plainly
+from hwdash.cli.two_people import Rule, two_people, waits_for_another
 from hwdash.clock import system_clock
 from hwdash.domain.audit import SERVICE, act
 from hwdash.server.keys import keys_folder
@@ -28,6 +29,7 @@ from hwdash.signing.officers import (
 )
 from hwdash.storage.audit import append, operator
 
+_PEOPLE = click.IntRange(1, 2)
 SHORTEST_PASSPHRASE = 12
 
 
@@ -98,6 +100,7 @@ def list_officers(as_json: bool, data: Path | None) -> None:
     multiple=True,
     help="A client or user id by which they submit, too: they approve nothing of it. Once for each.",
 )
+@two_people(Rule.OFFICERS)
 @data_option
 def add(name: str, public_key: Path, submits_as: tuple[str, ...], data: Path | None) -> None:
     """Make NAME an officer: from now on their word counts."""
@@ -111,6 +114,7 @@ def add(name: str, public_key: Path, submits_as: tuple[str, ...], data: Path | N
 
 @officer.command("remove")
 @click.argument("name")
+@two_people(Rule.OFFICERS)
 @data_option
 def remove(name: str, data: Path | None) -> None:
     """NAME is an officer no longer: from now on nothing that they signed counts."""
@@ -121,12 +125,16 @@ def remove(name: str, data: Path | None) -> None:
 
 @officer.command("policy")
 @click.option("--release", type=click.IntRange(0, MOST_OFFICERS), help="Officers that approve each release.")
+@click.option("--role-grants", type=_PEOPLE, help="People for what lets somebody in or gives them roles.")
+@click.option("--certificates", type=_PEOPLE, help="People for the registration of a certificate.")
+@two_people(Rule.OFFICERS)
 @data_option
-def change_policy(release: int | None, data: Path | None) -> None:
+def change_policy(release: int | None, role_grants: int | None, certificates: int | None, data: Path | None) -> None:
     """Change how many people it takes; what is not named stays as it is."""
-    wanted: dict[str, Any] = {name: value for name, value in {"release": release}.items() if value is not None}
+    given = {"release": release, "role_grants": role_grants, "certificates": certificates}
+    wanted: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if not wanted:
-        refuse("Say what to change: --release.", Exit.USAGE)
+        refuse("Say what to change: --release, --role-grants or --certificates.", Exit.USAGE)
     with _changed(data, "admin officer policy", "policy", **wanted) as change:
         after = change(lambda control: control.with_policy(replace(control.policy, **wanted)))
     for name, value in policy_document(after.policy).items():
@@ -139,17 +147,18 @@ _Change = Callable[[Callable[[DualControl], DualControl]], DualControl]
 @contextmanager
 def _changed(data: Path | None, action: str, thing: str, **details: Any) -> Iterator[_Change]:
     """Yields what changes officers and policy, with an entry of the audit log for it."""
-    folder = keys_folder(existing_service(data).data)
+    settings = existing_service(data)
+    folder = keys_folder(settings.data)
     with told_plainly(), locked_control(folder).locked(), transaction(data) as connection:
         before = DualControl.read(folder)
-        if before.policy.is_dual:
-            refuse("The policy asks for two people, who cannot decide about officers and policy yet.")
 
         def change(make: Callable[[DualControl], DualControl]) -> DualControl:
             after = make(before)
-            now = system_clock()
-            append(connection, act(SERVICE, now, operator(), action, ("officer", thing), **details))
-            after.write(folder)
+            append(connection, act(SERVICE, system_clock(), operator(), action, ("officer", thing), **details))
+            if not waits_for_another(settings):
+                after.write(folder)
             return after
 
         yield change
+    if not before.policy.is_dual:
+        say("warning: one person changed officers or policy: as long as the policy asks for no second one, anybody can")

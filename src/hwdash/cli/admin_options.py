@@ -12,6 +12,7 @@ from cryptography import x509
 from hwdash.cli.admin_changes import changes_recorded
 from hwdash.cli.output import Exit, Refused, refuse
 from hwdash.cli.service_options import existing_service, told_plainly
+from hwdash.cli.two_people import by_two
 from hwdash.clock import system_clock
 from hwdash.domain.errors import DomainError
 from hwdash.storage.accounts import all_accounts
@@ -29,14 +30,20 @@ def transaction(data: Path | None) -> Iterator[sa.Connection]:
     """A writing transaction on the service's database; what it refuses ends the command.
 
     Whatever it changes, it leaves an entry of the audit log: the command with its parameters, by whom, and the rows.
+    A command that waits for a second person is undone at its end (two_people.py).
     """
     settings = existing_service(data)
     with told_plainly():
         database = Database(settings.database)
         try:
             database.create()
-            with database.writing() as connection, changes_recorded(connection, system_clock):
+            with (
+                by_two(settings, database.writing) as ended,
+                database.writing() as connection,
+                changes_recorded(connection, system_clock),
+            ):
                 yield connection
+                ended(connection)
         finally:
             database.close()
 

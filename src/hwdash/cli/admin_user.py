@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from hwdash.cli.admin_options import ACCOUNT, ROLE, account_named, transaction
 from hwdash.cli.output import json_option, print_json, print_table, refuse
 from hwdash.cli.service_options import data_option
+from hwdash.cli.two_people import Rule, two_people
 from hwdash.clock import system_clock
 from hwdash.storage import users
 from hwdash.storage.users import User
@@ -35,6 +36,7 @@ def chosen_user(connection: sa.Connection, account_id: int, login: str) -> User:
 @click.option("--name", help="The person's name [LOGIN].")
 @click.option("--role", "roles", multiple=True, required=True, type=ROLE, help="A role; give it once for each.")
 @ACCOUNT
+@two_people(Rule.ROLE_GRANTS)
 @data_option
 def new_user(login: str, name: str | None, roles: tuple[str, ...], account: int | None, data: Path | None) -> None:
     """Make a person who signs in as LOGIN; prints one JSON object, the one-time password this once.
@@ -74,6 +76,7 @@ def list_users(account: int | None, as_json: bool, data: Path | None) -> None:
 @LOGIN
 @click.argument("roles", nargs=-1, required=True, type=ROLE)
 @ACCOUNT
+@two_people(Rule.ROLE_GRANTS)
 @data_option
 def change_roles(login: str, roles: tuple[str, ...], account: int | None, data: Path | None) -> None:
     """Give LOGIN these ROLES instead of the ones that they have; they count from the next request on."""
@@ -86,6 +89,7 @@ def change_roles(login: str, roles: tuple[str, ...], account: int | None, data: 
 @user.command("reset-password")
 @LOGIN
 @ACCOUNT
+@two_people(Rule.ROLE_GRANTS)
 @data_option
 def reset(login: str, account: int | None, data: Path | None) -> None:
     """Give LOGIN a new one-time password, and end their sign-ins; prints one JSON object, the password this once."""
@@ -107,6 +111,7 @@ def disable(login: str, account: int | None, data: Path | None) -> None:
 @user.command("enable")
 @LOGIN
 @ACCOUNT
+@two_people(Rule.ROLE_GRANTS)
 @data_option
 def enable(login: str, account: int | None, data: Path | None) -> None:
     """Let LOGIN sign in again."""

@@ -16,3 +16,20 @@ release_approvals = sa.Table(
     sa.Column("word", sa.Text, nullable=False),  # signing/release.py
     sa.Column("approved_at", UtcDateTime, nullable=False),
 )
+
+pending_changes = sa.Table(
+    "pending_changes",
+    metadata,
+    sa.Column("id", sa.String(8), primary_key=True),  # random hex
+    # As a person reads it; what runs is in the word (signing/pending.py).
+    sa.Column("command", sa.String(200), nullable=False),
+    sa.Column("word", sa.Text, nullable=False),
+    sa.Column("asked_by", sa.String(100), nullable=False),
+    sa.Column("asked_at", UtcDateTime, nullable=False),
+    sa.Column("expires_at", UtcDateTime, nullable=False),
+    # "waiting", "confirmed" or "refused"; who said so, and the word of it.
+    sa.Column("state", sa.String(10), nullable=False),
+    sa.Column("decided_by", sa.String(100)),
+    sa.Column("decided_at", UtcDateTime),
+    sa.Column("decision", sa.Text),
+)
