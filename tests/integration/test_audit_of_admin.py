@@ -234,6 +234,7 @@ WRITES: dict[str, Prepared] = {
     "certificate remove": registered_certificate,
     "key issue": with_roots_carried_away,
     "key offline": with_roots_in_the_folder,
+    "key rotate": lambda admin: ["whql", *with_roots_carried_away(admin)[3:]],
     "officer add": lambda admin: ["ann", "--public-key", admin.officer_key()],
     "officer policy": policy_of_one,
     "officer remove": appointed_officer,
@@ -272,6 +273,7 @@ OF_THE_SERVICE = {
     "agreement withdraw",
     "key issue",
     "key offline",
+    "key rotate",
     "officer add",
     "officer policy",
     "officer remove",
@@ -320,12 +322,15 @@ def test_a_command_that_reads_leaves_none(command: str, admin: Administrator) ->
     admin.run("account", "create", "Other")
     admin.new_app()
     recalled = str(admin.stage.new_submission())
+    if command.startswith("key "):
+        with_roots_carried_away(admin)
     admin.run("recall", "submission", recalled, "--reason", "no")
     given = {
         "account show": admin.account,
         "app show": (admin.app,),
         "approval show": (admin.waiting_label(),),
         "audit show": ("0",),
+        "key show": ("issuing",),
         "recall show": (recalled,),
     }
     of_one = command in ("certificate list", "app list", "user list", "audience list", "ownership list")

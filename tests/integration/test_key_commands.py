@@ -81,6 +81,37 @@ def test_the_transcript_for_people_has_a_line_for_each(folder: Path, run: Callab
     assert any(line.startswith("preproduction after: ") and serial in line for line in done.stdout.splitlines())
 
 
+def test_a_key_is_rotated_and_listed(folder: Path, run: Callable[..., Result]) -> None:
+    before = certificate(folder, "attestation")
+    done = run("admin", "key", "rotate", "attestation", "--by", "Ada", "--json")
+    assert done.exit_code == 0, done.output
+    after = certificate(folder, "attestation")
+    assert after.public_key() != before.public_key()
+    (change,) = json.loads(done.stdout)["certificates"]
+    assert (change["name"], change["after"]["serial"]) == ("attestation", f"{after.serial_number:x}")
+    listed = {each["name"]: each for each in json.loads(run("admin", "key", "list", "--json").stdout)["keys"]}
+    assert len(listed) == 10
+    assert (listed["root"]["kept"], listed["attestation"]["kept"]) == ("elsewhere", "encrypted file")
+    assert listed["attestation"]["sha256"] == after.fingerprint(hashes.SHA256()).hex()
+    assert listed["attestation"]["key"] == "RSA 3072"
+    shown = json.loads(run("admin", "key", "show", "attestation", "--json").stdout)
+    assert x509.load_pem_x509_certificate(shown["certificate"].encode()) == after
+    assert "hwdash Issuing CA" in shown["chain"][0]
+    assert "1.3.6.1.4.1.311.10.3.5.1" in shown["usages"]
+
+
+def test_rotating_what_a_root_has_issued_asks_for_the_file(folder: Path, run: Callable[..., Result]) -> None:
+    for name in ("issuing", "preproduction"):
+        before = certificate(folder, name)
+        done = run("admin", "key", "rotate", name)
+        assert done.exit_code == 1
+        assert "--root-key" in done.output
+        assert certificate(folder, name) == before
+        done = run("admin", "key", "rotate", name, "--root-key", str(folder / "roots.pem"))
+        assert done.exit_code == 0, done.output
+        assert certificate(folder, name).public_key() != before.public_key()
+
+
 @pytest.mark.parametrize(
     ("passphrase", "file", "complaint"),
     [

@@ -204,6 +204,30 @@ def _due(keys: KeyFolder, now: datetime, lives: _Lives, at_hand: Sequence[str]) 
     return [*missing, *due]
 
 
+def rotate(
+    keys: KeyFolder,
+    name: str,
+    now: datetime,
+    *,
+    crl_url: str = "",
+    key_size: int = RSA_BITS,
+    roots: Mapping[str, Credential] | None = None,
+) -> None:
+    """Give the issuing CA or a leaf a new key and certificate; with the issuing CA everything below it, too.
+
+    What the old certificates have signed stays valid: they are not revoked. Raises KeysError.
+    """
+    with keys.locked():
+        sandbox = is_sandbox_authority(keys)
+        if name == "issuing" and roots is None:
+            keys.read("root")  # before anything is made
+        for each in (name, *(LEAVES if name == "issuing" else ())):
+            if each == PREPRODUCTION != name:
+                continue
+            key = _new_key(each, key_size, sandbox=sandbox)
+            keys.write(each, reissue(keys, each, key, now, sandbox=sandbox, crl_url=crl_url, roots=roots))
+
+
 def _new_key(name: str, key_size: int, *, sandbox: bool) -> PrivateKey:
     if name == PROVENANCE or (sandbox and name not in IDENTITIES):
         return ec.generate_private_key(ec.SECP256R1())

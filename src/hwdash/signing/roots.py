@@ -29,7 +29,6 @@ ROOT_FILE = "root-key.pem"
 ROOT_PASSPHRASE = "HWDASH_ROOT_PASSPHRASE"  # noqa: S105 the name of a variable, not a secret
 CEREMONIES = ("issuing", PREPRODUCTION)
 """What a root has issued."""
-_ABOVE = dict(zip(CEREMONIES, ROOTS, strict=True))
 
 _WARNED_BEFORE = {"root": timedelta(days=730), "issuing": timedelta(days=365), PREPRODUCTION: timedelta(days=180)}
 _LARGEST = 1 << 20
@@ -91,6 +90,15 @@ def given_passphrase(environment: Mapping[str, str] = os.environ) -> str | None:
         raise KeysError(str(error)) from error
 
 
+def roots_of(keys: KeyFolder, file: Path, passphrase: str) -> dict[str, Credential]:
+    """The roots in a file, which must be those of the folder. Raises KeysError."""
+    roots = read_roots(file, passphrase)
+    for name, root in roots.items():
+        if keys.certificates(name)[0] != root.certificate:
+            raise KeysError(f"{file} is of another service: its {name} is not that of {keys.file(name)}")
+    return roots
+
+
 def roots_in(keys: KeyFolder) -> dict[str, Credential]:
     """The roots whose keys are in the folder, as earlier versions have left them there. Raises KeysError."""
     return {name: keys.read(name) for name in ROOTS if keys.has_key(name)}
@@ -106,12 +114,10 @@ def take_roots_away(keys: KeyFolder) -> None:
 def renew(keys: KeyFolder, name: str, roots: Mapping[str, Credential], now: datetime) -> x509.Certificate:
     """A new certificate of the issuing CA or the preproduction identity, for the key that it has. Raises KeysError.
 
-    That key is not opened. Certificates below the issuing CA stay as they are, with the new one in their chains.
+    ``roots`` are those of the folder (``roots_of``). The key is not opened. Certificates below the issuing CA stay as
+    they are, with the new one in their chains.
     """
     with keys.locked():
-        above = _ABOVE[name]
-        if keys.certificates(above)[0] != roots[above].certificate:
-            raise KeysError(f"the file of the root keys is of another service: its {above} is not {keys.file(above)}")
         key, sandbox = keys.certificates(name)[0].public_key(), is_sandbox_authority(keys)
         chain = issue(keys, name, key, now, sandbox=sandbox, roots=roots)  # type: ignore[arg-type]  # it is one of ours
         keys.replace_certificates(name, chain)

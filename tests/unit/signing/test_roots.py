@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from hwdash.signing.authority import IDENTITIES, LEAVES, PREPRODUCTION, ROOTS, ensure_authority, new_roots
+from hwdash.signing.authority import IDENTITIES, LEAVES, PREPRODUCTION, ROOTS, ensure_authority, new_roots, rotate
 from hwdash.signing.errors import KeysError
 from hwdash.signing.keys import KeyFolder
 from hwdash.signing.process import SignerProcess
@@ -14,6 +14,7 @@ from hwdash.signing.roots import (
     read_roots,
     renew,
     roots_in,
+    roots_of,
     take_roots_away,
     write_roots,
 )
@@ -142,12 +143,36 @@ def test_a_ceremony_needs_neither_passphrase_nor_key_of_the_folder(
     assert keys.read("issuing").certificate.not_valid_after_utc == now + 10 * YEAR
 
 
-def test_a_ceremony_with_the_roots_of_another_service_is_refused(keys: KeyFolder, now: datetime) -> None:
-    for name in ("issuing", PREPRODUCTION):
-        before = keys.certificates(name)
-        with pytest.raises(KeysError, match="of another service"):
-            renew(keys, name, new_roots(now, key_size=2048), now)
-        assert keys.certificates(name) == before
+def test_the_file_of_another_service_is_refused(keys: KeyFolder, now: datetime, tmp_path: Path) -> None:
+    write_roots(tmp_path / "other.pem", new_roots(now, key_size=2048), PASSPHRASE, is_random=True)
+    with pytest.raises(KeysError, match="of another service"):
+        roots_of(keys, tmp_path / "other.pem", PASSPHRASE)
+
+
+def test_rotation_gives_a_leaf_a_new_key_and_leaves_the_others(keys: KeyFolder, now: datetime) -> None:
+    before = {name: keys.certificates(name)[0] for name in ("issuing", *LEAVES)}
+    rotate(keys, "whql", now, key_size=2048, crl_url="https://hwdash.example/crl/issuing.crl")
+    after = {name: keys.certificates(name)[0] for name in before}
+    assert {name for name in before if before[name] != after[name]} == {"whql"}
+    assert after["whql"].public_key() == keys.read("whql").key.public_key() != before["whql"].public_key()
+    after["whql"].verify_directly_issued_by(before["issuing"])
+    assert after["whql"].extensions.get_extension_for_class(x509.CRLDistributionPoints)
+
+
+def test_rotation_of_the_issuing_ca_takes_everything_below_along(
+    keys: KeyFolder, root_file: Path, now: datetime
+) -> None:
+    before = {name: keys.certificates(name)[0].public_key() for name in ("issuing", *LEAVES)}
+    with pytest.raises(KeysError, match="--root-key"):
+        rotate(keys, "issuing", now, key_size=2048)
+    assert {name: keys.certificates(name)[0].public_key() for name in before} == before
+    rotate(keys, "issuing", now, key_size=2048, roots=roots_of(keys, root_file, PASSPHRASE))
+    after = {name: keys.certificates(name)[0].public_key() for name in before}
+    assert {name for name in before if before[name] == after[name]} == {PREPRODUCTION}
+    for name in set(LEAVES) - {PREPRODUCTION}:
+        keys.certificates(name)[0].verify_directly_issued_by(keys.certificates("issuing")[0])
+    rotate(keys, PREPRODUCTION, now, key_size=2048, roots=read_roots(root_file, PASSPHRASE))
+    assert keys.certificates(PREPRODUCTION)[0].public_key() != before[PREPRODUCTION]
 
 
 def test_a_running_signer_takes_a_new_certificate_up(
