@@ -119,11 +119,43 @@ class TestApproval:
         assert (label.state, label.messages) == ("failed", ["ERROR approval.rejected: too broad"])
         assert "is rejected by" in admin.refused("approval", "approve", str(waiting))
 
+    def test_a_rejection_has_a_reason_for_each_id_with_the_company_that_owns_it(
+        self, admin: Administrator, waiting: int
+    ) -> None:
+        owner = admin.stage.new_account("Contoso")
+        with admin.stage.database.writing() as connection:
+            add_owned(connection, owner, [(IdKind.HARDWARE_ID, "pci\\ven_1234")], NOON)
+        ids = ("--id", WIDGET.upper(), "sold by others, too", "--id", f"{{{CHID}}}", "not out yet")
+        admin.json("approval", "reject", str(waiting), "--reason", "too broad", *ids, "--by", "Ann")
+        kept = admin.json("approval", "show", str(waiting))["decision"]
+        assert kept["ids"] == {WIDGET: "sold by others, too", CHID: "not out yet"}
+        label = admin.stage.wake(waiting)
+        told = [
+            "ERROR approval.rejected: too broad",
+            f"ERROR approval.rejected: {WIDGET}, of Contoso (seller {owner}): sold by others, too",
+            f"ERROR approval.rejected: {CHID}: not out yet",
+        ]
+        assert (label.state, label.messages) == ("failed", told)
+        assert admin.stage.error_report(waiting).splitlines()[2:] == told
+
+    def test_a_reason_for_one_id_suffices(self, admin: Administrator, waiting: int) -> None:
+        admin.json("approval", "reject", str(waiting), "--id", CHID, "not out yet")
+        assert admin.stage.wake(waiting).messages == [f"ERROR approval.rejected: {CHID}: not out yet"]
+
+    def test_reasons_of_ids_that_the_label_does_not_target_are_all_told_and_nothing_is_decided(
+        self, admin: Administrator, waiting: int
+    ) -> None:
+        foreign = ("--id", "pci\\ven_9999", "no", "--id", CHID, "no", "--id", "not-an-id", "no")
+        said = admin.refused("approval", "reject", str(waiting), *foreign, code=2)
+        assert f"label {waiting} does not target pci\\ven_9999, not-an-id:" in said
+        assert admin.refused("approval", "reject", str(waiting), "--id", CHID, " ", code=2).count(CHID) == 1
+        assert [each["labelId"] for each in admin.json("approval", "list")["labels"]] == [waiting]
+
     @pytest.mark.parametrize(
         ("arguments", "code", "said"),
         [
             (["approve", "7"], 1, "there is no shipping label 7"),
-            (["reject", "7"], 2, "--reason"),
+            (["reject", "7"], 2, "needs a reason"),
             (["reject", "7", "--reason", " "], 2, "needs a reason"),
             (["reject", "7", "--reason", "a\nb"], 2, "one line"),
             (["approve", "7", "--by", " "], 2, "--by"),

@@ -1,5 +1,6 @@
 """``hwdash admin approval``: a person's word on the shipping labels that wait for one."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,14 +80,24 @@ def approve_label(label_id: int, reason: str, by: str | None, as_json: bool, dat
 
 @approval.command("reject")
 @click.argument("label_id", type=int)
-@click.option("--reason", required=True, help="Why; the owner reads it among the label's messages.")
+@click.option("--reason", default="", help="Why; the owner reads it among the label's messages.")
+@click.option(
+    "--id",
+    "ids",
+    nargs=2,
+    multiple=True,
+    metavar="ID REASON",
+    help="Why of this hardware id or CHID; as often as needed. Then --reason may be left out.",
+)
 @BY
 @json_option
 @data_option
-def reject_label(label_id: int, reason: str, by: str | None, as_json: bool, data: Path | None) -> None:
+def reject_label(
+    label_id: int, reason: str, ids: Sequence[tuple[str, str]], by: str | None, as_json: bool, data: Path | None
+) -> None:
     """Fail what LABEL_ID asks for; what it offered before stays as it is."""
     with decision_told(NotWaiting, DeciderRefused), transaction(data) as connection:
-        is_new = reject(connection, label_id, decision(by, reason))
+        is_new = reject(connection, label_id, decision(by, reason), dict(ids))
     _tell(label_id, REJECTED, is_new, as_json)
 
 

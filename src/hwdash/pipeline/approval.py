@@ -3,7 +3,8 @@
 So it needs neither the service's clock nor its queue: ``wake_at`` lies in the past, and the service finds it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,7 +12,12 @@ import sqlalchemy as sa
 from hwdash.domain.policy import Policy
 from hwdash.pipeline.review import APPROVED, REJECTED, Decision, ReasonRefused, check_reason
 from hwdash.storage.label_progress import AT_ONCE, find_any_label, labels_with_approval, lock_label, move_label
+from hwdash.storage.labels import chids_of, hardware_ids_of
 from hwdash.storage.tables import submissions, users
+from hwdash.vocabulary import DistributionState
+from hwdash.wire.label import guid
+
+NO_REASONS: Mapping[str, str] = MappingProxyType({})
 
 
 class NotWaiting(Exception):
@@ -35,18 +41,26 @@ def approve(connection: sa.Connection, label_id: int, decision: Decision) -> boo
     return _decide(connection, label_id, APPROVED, decision)
 
 
-def reject(connection: sa.Connection, label_id: int, decision: Decision) -> bool:
+def reject(
+    connection: sa.Connection, label_id: int, decision: Decision, reasons: Mapping[str, str] = NO_REASONS
+) -> bool:
     """Fail this run of the label, with the reason among its messages; False when it was rejected before.
 
-    What an earlier run made live stays so. Raises NotWaiting, DeciderRefused and ReasonRefused.
+    ``reasons`` are those of single hardware ids and CHIDs; with one the decision needs none of its own. What an earlier
+    run made live stays so. Raises NotWaiting, DeciderRefused and ReasonRefused.
     """
-    if not decision.reason.strip():
+    if not decision.reason.strip() and not reasons:
         raise ReasonRefused("a rejection needs a reason: the owner reads it among the label's messages")
-    return _decide(connection, label_id, REJECTED, decision)
+    if blank := [each for each, reason in reasons.items() if not reason.strip()]:
+        raise ReasonRefused(f"a rejection needs a reason for each id, and there is none for {', '.join(blank)}")
+    return _decide(connection, label_id, REJECTED, decision, reasons)
 
 
-def _decide(connection: sa.Connection, label_id: int, word: str, decision: Decision) -> bool:
-    check_reason(decision.reason)
+def _decide(
+    connection: sa.Connection, label_id: int, word: str, decision: Decision, reasons: Mapping[str, str] = NO_REASONS
+) -> bool:
+    for each in (decision.reason, *reasons.values()):
+        check_reason(each)
     row = lock_label(connection, label_id)
     if row is None:
         raise NotWaiting(f"there is no shipping label {label_id}")
@@ -60,9 +74,24 @@ def _decide(connection: sa.Connection, label_id: int, word: str, decision: Decis
             f"{decision.by} made label {label_id} or its submission, and the policy of account {row.account_id} wants "
             "another person to decide (hwdash admin account policy --approver-is-not-submitter off)"
         )
-    made_of = {"decision": word, "by": decision.by, "reason": decision.reason, "when": decision.when.isoformat()}
-    move_label(connection, label_id, {"approval": row.approval | made_of, "wake_at": AT_ONCE})
+    said = {"decision": word, "by": decision.by, "reason": decision.reason, "when": decision.when.isoformat()}
+    ids = {"ids": _of_label(connection, label_id, reasons)} if reasons else {}
+    move_label(connection, label_id, {"approval": row.approval | said | ids, "wake_at": AT_ONCE})
     return True
+
+
+def _of_label(connection: sa.Connection, label_id: int, reasons: Mapping[str, str]) -> dict[str, str]:
+    """The reasons by the ids as the label has them. Raises ReasonRefused with every id that it does not target."""
+    targeted = (DistributionState.PENDING_ADD, DistributionState.ADDED)
+    known = {each.hardware_id for each in hardware_ids_of(connection, [label_id]) if each.state in targeted}
+    known |= {each.chid for each in chids_of(connection, [label_id]) if each.state in targeted}
+    found = {guid(each).lower(): (each, reason) for each, reason in reasons.items()}
+    if foreign := [given for each, (given, _) in found.items() if each not in known]:
+        raise ReasonRefused(
+            f"shipping label {label_id} does not target {', '.join(foreign)}: hwdash admin approval show {label_id} "
+            "lists what it does"
+        )
+    return {each: reason for each, (_, reason) in found.items()}
 
 
 def _is_open(row: sa.Row[Any]) -> bool:

@@ -4,6 +4,7 @@ Every label is seen here for a while, because there are clients that wait for th
 time it can be cancelled and not be changed (contract/api.md 4.15 and 6.3, contract/dashboard.md 94 and 128 to 134).
 """
 
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,6 +14,7 @@ from hwdash.domain.policy import Policy
 from hwdash.domain.rollout import Rollout, fulfilled
 from hwdash.pipeline.finalize_pre_processing import is_automatic, is_for_test_machines
 from hwdash.pipeline.label_work import Failed, LabelStepResult, Moved, Wait
+from hwdash.pipeline.ownership import owners_by_id
 from hwdash.pipeline.review import REJECTED
 from hwdash.storage.label_progress import adds_hardware_ids, go_live
 
@@ -30,14 +32,14 @@ def run(connection: sa.Connection, label: sa.Row[Any], now: datetime) -> LabelSt
         return _cancelled(label)
     if label.rollout is not None:
         return _roll_out(fulfilled(label.rollout, now), now, {})
-    return _still_waits(label, now) or _begin(connection, label, now)
+    return _still_waits(connection, label, now) or _begin(connection, label, now)
 
 
-def _still_waits(label: sa.Row[Any], now: datetime) -> LabelStepResult | None:
+def _still_waits(connection: sa.Connection, label: sa.Row[Any], now: datetime) -> LabelStepResult | None:
     approval = label.approval or {"decision": "not needed"}
     decision = approval.get("decision")
     if decision == REJECTED:
-        return Failed([f"ERROR approval.rejected: {approval['reason']}"])
+        return Failed(list(_rejection(connection, approval)))
     told = () if decision else _waits_for_approval(approval)
     seen_at = label.step_since + VISIBLE_FOR
     if now < seen_at or decision is None:
@@ -83,6 +85,16 @@ def _cancelled(label: sa.Row[Any]) -> LabelStepResult:
     else:
         said = "ERROR label.cancelled: the label was cancelled."
     return Failed([said], is_whole_label=True)
+
+
+def _rejection(connection: sa.Connection, approval: Mapping[str, Any]) -> Iterator[str]:
+    """The reason of all, then that of each id with the company that owns it (contract/dashboard.md 95 and 121)."""
+    if approval["reason"]:
+        yield f"ERROR approval.rejected: {approval['reason']}"
+    reasons = approval.get("ids", {})
+    owners = owners_by_id(connection, reasons)
+    for each, reason in reasons.items():
+        yield f"ERROR approval.rejected: {each}{f', of {owners[each]}' if each in owners else ''}: {reason}"
 
 
 def _waits_for_approval(approval: dict[str, Any]) -> tuple[str, ...]:

@@ -1,5 +1,7 @@
 """May a label's account target what the label targets (contract/api.md 7.4 rule 15, contract/dashboard.md 100)?"""
 
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,9 +14,35 @@ from hwdash.storage.tables import products
 from hwdash.vocabulary import DistributionState, LabelDestination
 
 
-def ownership_findings(connection: sa.Connection, label: sa.Row[Any]) -> list[str]:
-    """What the label's run would add of other companies' ids without an approved relationship: a message for each
-    company, those with the first names first.
+@dataclass(frozen=True, slots=True)
+class ForeignIds:
+    """Ids of one company that a label may not target."""
+
+    company: str
+    seller_id: int
+    ids: Sequence[str]
+
+    @property
+    def message(self) -> str:
+        """For the label's messages, with the first ids."""
+        return self._told(listing(self.ids))
+
+    @property
+    def full_message(self) -> str:
+        """For the error report, with every id."""
+        return self._told(", ".join(self.ids))
+
+    def _told(self, ids: str) -> str:
+        return (
+            f"ERROR label.ownership: {self.company} (seller {self.seller_id}) owns {ids}, and has no approved "
+            f"relationship with this account for {'it' if len(self.ids) == 1 else 'them'}. Ask {self.company} to "
+            "request one of the operator, then try again, or remove what is not yours."
+        )
+
+
+def ownership_findings(connection: sa.Connection, label: sa.Row[Any]) -> list[ForeignIds]:
+    """What the label's run would add of other companies' ids without an approved relationship, those with the first
+    names first.
 
     Of a label that shares nothing: the receiver's own labels are checked. That the author shares its driver is its word
     that the receiver may target its hardware ids in it.
@@ -41,12 +69,15 @@ def ownership_findings(connection: sa.Connection, label: sa.Row[Any]) -> list[st
         if owner != label.account_id and not approved.allows_chid(owner, each):
             foreign.setdefault(owner, []).append(each)
     names = account_names(connection, foreign)
-    return [
-        f"{names[owner]} (seller {owner}) owns {listing(ids)}, and has no approved relationship with this account for "
-        f"{'it' if len(ids) == 1 else 'them'}. Ask {names[owner]} to request one of the operator, then try again, or "
-        "remove what is not yours."
-        for owner, ids in sorted(foreign.items(), key=lambda each: (names[each[0]].casefold(), each[0]))
-    ]
+    found = [ForeignIds(names[owner], owner, ids) for owner, ids in foreign.items()]
+    return sorted(found, key=lambda each: (each.company.casefold(), each.seller_id))
+
+
+def owners_by_id(connection: sa.Connection, ids: Collection[str]) -> dict[str, str]:
+    """The company that owns each of these hardware ids and CHIDs, and its seller id; without those that nobody owns."""
+    owners = owners_of_hardware_ids(connection, ids) | owners_of(connection, IdKind.CHID, ids)
+    names = account_names(connection, owners.values())
+    return {each: f"{names[owner]} (seller {owner})" for each, owner in owners.items()}
 
 
 def _author(connection: sa.Connection, label: sa.Row[Any]) -> int:

@@ -7,10 +7,10 @@ import sqlalchemy as sa
 
 from hwdash.domain.ownership import IdKind
 from hwdash.domain.policy import Policy
-from hwdash.pipeline.label_rules import Facts, label_findings
+from hwdash.pipeline.label_rules import Facts, LabelFinding, label_findings
 from hwdash.pipeline.label_targets import EXTENSION, Targets, apo_hardware_ids, targets_of, with_base_driver
 from hwdash.pipeline.label_work import Failed, LabelStepResult, Moved
-from hwdash.pipeline.ownership import ownership_findings
+from hwdash.pipeline.ownership import ForeignIds, ownership_findings
 from hwdash.storage.ownership import account_names, owners_of, owners_of_hardware_ids
 from hwdash.vocabulary import LabelDestination
 
@@ -22,11 +22,11 @@ def run(connection: sa.Connection, label: sa.Row[Any], _now: datetime) -> LabelS
     targets = targets_of(connection, label)
     if targets.is_expiry:
         return Moved()
-    foreign = [f"ERROR label.ownership: {each}" for each in ownership_findings(connection, label)]
-    found = label_findings(targets, _facts(connection, label, targets))
-    if not foreign and not found:
+    found: list[ForeignIds | LabelFinding] = [*ownership_findings(connection, label)]
+    found += label_findings(targets, _facts(connection, label, targets))
+    if not found:
         return Moved()
-    return Failed([*foreign, *(each.message for each in found)], [*foreign, *(each.full_message for each in found)])
+    return Failed([each.message for each in found], [each.full_message for each in found])
 
 
 def _facts(connection: sa.Connection, label: sa.Row[Any], targets: Targets) -> Facts:

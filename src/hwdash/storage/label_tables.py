@@ -69,8 +69,9 @@ shipping_labels = sa.Table(
     # When the current step began, and when what it waits for is to be looked at; null: it runs, or waits for an event.
     sa.Column("step_since", UtcDateTime, nullable=False),
     sa.Column("wake_at", UtcDateTime),
-    # {"requestId", "reasons", "decision", "by", "reason", "when"} of this run, what there is of it
-    # (pipeline/approval.py); null: nobody has to approve. Beside it "cancelled", the operator's word that ends a label.
+    # {"requestId", "reasons", "decision", "by", "reason", "when", "ids"} of this run, what there is of it; "ids" are
+    # the reasons of single ids (pipeline/approval.py). Null: nobody has to approve. Beside it "cancelled", the
+    # operator's word that ends a label.
     sa.Column("approval", sa.JSON(none_as_null=True)),
     # {"phases", "watchDays", "startedAt", "pausedAt", "pausedSeconds", "isFinalized"} of the last run that was rolled
     # out gradually (domain/rollout.py), and beside it "wish": what an operator asks for and the workflow has yet to do.

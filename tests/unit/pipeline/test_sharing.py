@@ -417,7 +417,7 @@ def test_postgresql_shares_likewise(tmp_path: Path) -> None:
             add_owned(connection, reader, [(IdKind.HARDWARE_ID, r"PCI\VEN_1234")], NOON)
             row = connection.execute(sa.select(shipping_labels).where(shipping_labels.c.id == label)).one()
             (found,) = ownership_findings(connection, row)
-        assert found.startswith(f"Reader (seller {reader}) owns {IDS[0]}, ")
+        assert found.message.startswith(f"ERROR label.ownership: Reader (seller {reader}) owns {IDS[0]}, ")
 
 
 def test_fifty_thousand_rows_are_shared_in_moments(stage: Stage) -> None:
