@@ -13,10 +13,10 @@ from hwdash.domain.rollout import Wish, percent_at
 from hwdash.pipeline import microsoft_approval, publishing, review
 from hwdash.pipeline.approval import approve, reject
 from hwdash.pipeline.engine import Outcome
-from hwdash.pipeline.label import STEPS
+from hwdash.pipeline.label import FLIGHT_OVER, STEPS
 from hwdash.pipeline.label_work import Failed
 from hwdash.pipeline.review import Decision
-from hwdash.pipeline.rollout_wishes import ask, take_label_back
+from hwdash.pipeline.rollout_wishes import NotRollingOut, ask, take_label_back
 from hwdash.pipeline.submission import SubmissionWorkflow
 from hwdash.storage.accounts import set_policy
 from hwdash.storage.database import Database
@@ -185,6 +185,70 @@ class TestAutomaticDelivery:
         assert stage.wake(label_id).messages == ["Gradual rollout: 10 %, day 9 of 30"]
         stage.now = begun + timedelta(days=130)
         assert stands(stage.wake(label_id)) == ("finalizePublishing", "completed")
+
+    @pytest.mark.parametrize("specifications", [AUTOMATIC, MANUAL])
+    def test_a_co_engineered_driver_flies_for_sixty_days_and_is_then_offered_to_none(
+        self, stage: Stage, specifications: dict[str, Any]
+    ) -> None:
+        trust(stage)
+        flown = specifications | {"additionalInfoForMsApproval": {"isCoEngineered": True}}
+        label_id = stage.new_label(stage.new_submission(), specifications=flown, chids=[CHID])
+        stage.run(label_id)
+        stage.pass_time(seconds=15)
+        begun, label = stage.now, stage.wake(label_id)
+        assert stands(label) == ("microsoftApproval", "started")
+        assert label.messages == ["Flight to Insider machines: day 1 of 60"]
+        assert stage.states(label_id) == {WIDGET: "added", CHID: "added"}
+        stage.now = begun + timedelta(days=59)
+        assert stage.wake(label_id).messages == ["Flight to Insider machines: day 60 of 60"]
+        with stage.database.writing() as connection, pytest.raises(NotRollingOut, match="never goes to all machines"):
+            ask(connection, label_id, Wish.FINALIZE, word(stage))
+        stage.now = begun + timedelta(days=60)
+        label = stage.wake(label_id)
+        assert stands(label) == ("finalizePublishing", "completed")
+        assert label.messages == [FLIGHT_OVER]
+        assert (label.live_targeting, label.published_at) == (None, begun)
+        assert stage.states(label_id) == {WIDGET: "notSet"}
+
+    def test_build_numbers_are_of_a_flight_too_and_a_pause_does_not_lengthen_it(self, stage: Stage) -> None:
+        trust(stage)
+        builds = {"coEngDriverPublishInfo": {"flooringBuildNumber": 40000}}
+        label_id = stage.new_label(stage.new_submission(), specifications=MANUAL, targeting=builds)
+        stage.run(label_id)
+        stage.pass_time(seconds=15)
+        begun = stage.now
+        stage.wake(label_id)
+        with stage.database.writing() as connection:
+            assert ask(connection, label_id, Wish.PAUSE, word(stage, "crashes"))
+        assert stage.wake(label_id).messages == ["Flight to Insider machines: paused, 0 %, day 1 of 60: crashes"]
+        stage.now = begun + timedelta(days=60)
+        assert stage.wake(label_id).messages == [FLIGHT_OVER]
+
+    def test_what_has_flown_can_fly_again(self, stage: Stage) -> None:
+        trust(stage)
+        flown = MANUAL | {"additionalInfoForMsApproval": {"isCoEngineered": True}}
+        submission_id = stage.new_submission()
+        label_id = stage.new_label(submission_id, specifications=flown)
+        stage.run(label_id)
+        for days in (1, 61):
+            stage.pass_time(days=days)
+            stage.wake(label_id)
+        stage.restart(label_id)
+        with stage.database.writing() as connection:
+            ids = label_hardware_ids
+            connection.execute(ids.update().where(ids.c.label_id == label_id).values(state="pendingAdd", run=2))
+        stage.run(label_id)
+        stage.pass_time(seconds=15)
+        assert stage.wake(label_id).messages == ["Flight to Insider machines: day 1 of 60"]
+
+    def test_for_test_machines_a_co_engineered_driver_stays(self, stage: Stage) -> None:
+        trust(stage)
+        flown = MANUAL | {"additionalInfoForMsApproval": {"isCoEngineered": True}}
+        label_id = stage.new_label(stage.new_submission(), specifications=flown, audiences=[TEST_REGISTRY_KEY.id])
+        stage.run(label_id)
+        stage.pass_time(seconds=15)
+        assert stands(stage.wake(label_id)) == ("finalizePublishing", "completed")
+        assert stage.states(label_id) == {WIDGET: "added"}
 
     def test_an_operator_ends_the_watch(self, stage: Stage) -> None:
         label_id = self.approved(stage)

@@ -35,12 +35,15 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
         yield stage
 
 
-def becomes(stage: Stage, hardware_id: str = WIDGET, *, bucket: float = LATE, build: int = 22631) -> str:
+def becomes(
+    stage: Stage, hardware_id: str = WIDGET, *, bucket: float = LATE, build: int = 22631, is_insider: bool = False
+) -> str:
     """What becomes of the only label that targets the id: ``automatic``, ``optional``, the rule, or nothing."""
     document = MachineDocument.from_wire(
         {
             "os": {"build": build, "architecture": "amd64"},
             "rolloutBucket": bucket,
+            "isInsider": is_insider,
             "devices": [{"hardwareIds": [hardware_id]}],
         }
     )
@@ -87,6 +90,21 @@ def test_a_paused_rollout_reaches_nobody_until_it_goes_on(stage: Stage) -> None:
             ask(connection, label_id, wish, Decision("Ann", "a report", stage.now))
         stage.wake(label_id)
         assert reached(stage) == expected
+
+
+def test_a_co_engineered_driver_reaches_insiders_for_sixty_days_by_the_clock_alone(stage: Stage) -> None:
+    flown = AUTOMATIC | {"additionalInfoForMsApproval": {"isCoEngineered": True}}
+    label_id = stage.new_label(stage.new_submission(), specifications=flown)
+    stage.run(label_id)
+    stage.pass_time(seconds=15)
+    stage.wake(label_id)
+    assert (becomes(stage, is_insider=True), becomes(stage)) == ("automatic", "insider")
+    stage.pass_time(days=59, hours=23)
+    assert becomes(stage, is_insider=True) == "automatic"
+    stage.pass_time(hours=1)
+    assert becomes(stage, is_insider=True) == "rollout"
+    stage.wake(label_id)
+    assert becomes(stage, is_insider=True) == "live"
 
 
 def test_a_manual_label_is_an_optional_update_for_all(stage: Stage) -> None:

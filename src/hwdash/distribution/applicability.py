@@ -23,7 +23,7 @@ from hwdash.distribution.releases import (
     system_of,
 )
 from hwdash.domain.audience import TEST_REGISTRY_KEY
-from hwdash.domain.rollout import percent_at
+from hwdash.domain.rollout import is_co_engineered, percent_at
 from hwdash.vocabulary import LIVE_STATES, DistributionState, LabelStep
 from hwdash.wire.base import rfc3339
 from hwdash.wire.offers import OfferKind
@@ -232,9 +232,8 @@ def _insider(case: _Case) -> str:
         return ""
     if case.candidate.is_flight_signed:
         return "The driver is signed for flights: it is for Insider machines, and this is none."
-    approval = case.candidate.specifications.get("additionalInfoForMsApproval") or {}
-    if approval.get("isCoEngineered"):
-        return "The label says isCoEngineered: it is for Insider machines, and this is none."
+    if is_co_engineered(case.candidate.specifications, case.candidate.live_targeting or {}):
+        return "The label is of a co-engineered driver: it is for Insider machines, and this is none."
     return ""
 
 
@@ -255,6 +254,8 @@ def _rollout(case: _Case) -> str:
     if rollout is None or rollout["isFinalized"] or candidate.step in _AFTER_ROLLOUT:
         return ""
     percent = percent_at(rollout, case.now)
+    if rollout.get("isFlight"):
+        return "" if percent else "The flight of the co-engineered driver is paused, or has ended."
     if machine.build > RS2 and machine.bucket < percent:
         return ""
     case.ids = [each for each in case.ids if each.run != candidate.run]
@@ -411,7 +412,7 @@ CHECKS: tuple[tuple[Rule, _Check], ...] = (
             "rollout",
             "dashboard/gradual-rollout.md",
             "the gradual rollout of what this run of the label added has reached the machine; Windows 10 1703 and "
-            "earlier are reached at its end",
+            "earlier are reached at its end; the flight of a co-engineered driver goes on",
         ),
         _rollout,
     ),

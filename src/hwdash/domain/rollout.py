@@ -3,6 +3,9 @@
 Two clocks run from its first day on: the share of the machines grows by the account's phases, and the label is watched
 for ``watch_days``; a pause stops both (contract/dashboard.md 128 to 134). A day is 24 hours since the start, and the
 first one is day 1. Nothing here reads a clock: all of it follows from what is stored and a time.
+
+A co-engineered driver flies instead: it is offered to Insider machines for sixty days, and then to none. It never goes
+to the public (contract/dashboard.md 119). A pause does not lengthen a flight.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,6 +28,7 @@ Phases = tuple[tuple[int, int], ...]
 """(percent of the machines, day from which on), in order."""
 
 LONGEST_WATCH_DAYS = 3650
+FLIGHT_DAYS = 60
 _DAY = timedelta(days=1)
 
 
@@ -40,6 +44,13 @@ class Rollout:
     """Of the pauses that are over."""
     pause_reason: str = ""
     is_finalized: bool = False
+    is_flight: bool = False
+    """It is of a co-engineered driver, and its end is the end of all offers."""
+
+    @classmethod
+    def flight(cls, now: datetime) -> "Rollout":
+        """The flight of a co-engineered driver, from now on."""
+        return cls(((100, 1),), FLIGHT_DAYS, now, is_flight=True)
 
     @classmethod
     def of(cls, stored: Mapping[str, Any]) -> "Rollout":
@@ -53,6 +64,7 @@ class Rollout:
             paused_seconds=stored["pausedSeconds"],
             pause_reason=stored["pauseReason"],
             is_finalized=stored["isFinalized"],
+            is_flight=stored.get("isFlight", False),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -65,6 +77,7 @@ class Rollout:
             "pausedSeconds": self.paused_seconds,
             "pauseReason": self.pause_reason,
             "isFinalized": self.is_finalized,
+            "isFlight": self.is_flight,
         }
 
     @property
@@ -77,7 +90,9 @@ class Rollout:
         return max(0, self._passed(now) // _DAY) + 1
 
     def percent_at(self, now: datetime) -> int:
-        """The share of the machines that are offered the label: 0 while it is paused."""
+        """The share of the machines that are offered the label: 0 while it is paused, and when a flight has ended."""
+        if self.is_flight and self.is_over_at(now):
+            return 0
         if self.is_finalized:
             return 100
         if self.paused_at is not None:
@@ -86,20 +101,21 @@ class Rollout:
 
     def is_over_at(self, now: datetime) -> bool:
         """Has it run its time, or been finalized?"""
-        return self.is_finalized or (self.paused_at is None and self._passed(now) >= self.days * _DAY)
+        return self.is_finalized or (not self._stands_still and self._passed(now) >= self.days * _DAY)
 
     def next_change_at(self, now: datetime) -> datetime | None:
         """When the next day begins; None while it is paused or over."""
-        if self.paused_at is not None or self.is_over_at(now):
+        if self._stands_still or self.is_over_at(now):
             return None
-        return self.started_at + timedelta(seconds=self.paused_seconds) + self.day_at(now) * _DAY
+        return now - self._passed(now) + self.day_at(now) * _DAY
 
     def message_at(self, now: datetime) -> str:
         """What its owner reads."""
         day = f"day {min(self.day_at(now), self.days)} of {self.days}"
+        what = "Flight to Insider machines" if self.is_flight else "Gradual rollout"
         if self.paused_at is None:
-            return f"Gradual rollout: {self.percent_at(now)} %, {day}"
-        return f"Gradual rollout: paused, 0 %, {day}" + (f": {self.pause_reason}" if self.pause_reason else "")
+            return f"{what}: {day}" if self.is_flight else f"{what}: {self.percent_at(now)} %, {day}"
+        return f"{what}: paused, 0 %, {day}" + (f": {self.pause_reason}" if self.pause_reason else "")
 
     def pause(self, now: datetime, reason: str = "") -> "Rollout":
         """Offer it to no machine from now on."""
@@ -116,11 +132,24 @@ class Rollout:
         """Offer it to every machine, and watch it no longer."""
         return replace(self.resume(now), is_finalized=True)
 
+    @property
+    def _stands_still(self) -> bool:
+        return self.paused_at is not None and not self.is_flight
+
     def _passed(self, now: datetime) -> timedelta:
+        if self.is_flight:
+            return now - self.started_at
         return (self.paused_at or now) - self.started_at - timedelta(seconds=self.paused_seconds)
 
     def _percent_of(self, day: int) -> int:
         return max((percent for percent, first_day in self.phases if first_day <= day), default=0)
+
+
+def is_co_engineered(specifications: Mapping[str, Any], targeting: Mapping[str, Any]) -> bool:
+    """Is a label of a co-engineered driver? By its own word, or because it names builds that are not released."""
+    info = specifications.get("additionalInfoForMsApproval") or {}
+    builds = targeting.get("coEngDriverPublishInfo") or {}
+    return bool(info.get("isCoEngineered") or any(builds.values()))
 
 
 def fulfilled(stored: Mapping[str, Any], now: datetime) -> Rollout:

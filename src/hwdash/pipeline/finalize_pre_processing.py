@@ -19,6 +19,7 @@ from hwdash.domain.restrictions import (
     restrictions_of_id,
     restrictions_of_product,
 )
+from hwdash.domain.rollout import is_co_engineered
 from hwdash.drivers.package import listing
 from hwdash.pipeline.label_targets import Targets, targets_of
 from hwdash.pipeline.label_work import LabelStepResult, Moved
@@ -49,8 +50,7 @@ def is_for_test_machines(label: sa.Row[Any]) -> bool:
 def _reasons(label: sa.Row[Any], targets: Targets) -> Iterator[str]:
     if is_automatic(label):
         yield "it is delivered automatically"
-    info = label.specifications.get("additionalInfoForMsApproval") or {}
-    if info.get("isCoEngineered") or label.targeting.get("coEngDriverPublishInfo"):
+    if is_co_engineered(label.specifications, label.targeting):
         yield "the driver is co-engineered"
     rows = targets.new_rows
     classes = {row.inf_class for row in rows}

@@ -14,6 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from hwdash.domain.audit import WORKFLOW, act
+from hwdash.domain.rollout import FLIGHT_DAYS, Rollout
 from hwdash.pipeline import (
     finalize_pre_processing,
     microsoft_approval,
@@ -45,6 +46,11 @@ GIVEN_UP = (
     "label; the operator finds the reason in the service's log."
 )
 
+FLIGHT_OVER = (
+    f"The flight of this co-engineered driver has ended after {FLIGHT_DAYS} days: nothing of the label is offered any "
+    "more. To fly it again, add what it is to target."
+)
+
 RECALLED = Failed(
     ["ERROR label.recalled: the operator recalled this driver; the messages of the submission say why."],
     is_whole_label=True,
@@ -62,9 +68,10 @@ def course_of(destination: str) -> Course:
     return SHARING if destination == LabelDestination.ANOTHER_PARTNER else WINDOWS_UPDATE
 
 
-def _close(_connection: sa.Connection, _row: sa.Row[Any], _now: datetime) -> LabelStepResult:
+def _close(_connection: sa.Connection, row: sa.Row[Any], _now: datetime) -> LabelStepResult:
     """The last step of a course: all is done, and clients see that it is."""
-    return Moved()
+    has_flown = row.rollout is not None and Rollout.of(row.rollout).is_flight
+    return Moved({"messages": [FLIGHT_OVER]} if has_flown else {})
 
 
 STEPS: LabelSteps = {

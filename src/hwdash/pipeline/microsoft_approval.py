@@ -1,4 +1,4 @@
-"""microsoftApproval: a person's word where one is needed, then the go-live date, then the gradual rollout.
+"""microsoftApproval: a person's word where one is needed, then the go-live date, then gradual rollout or flight.
 
 Every label is seen here for a while, because there are clients that wait for this step and for no later one. All the
 time it can be cancelled and not be changed (contract/api.md 4.15 and 6.3, contract/dashboard.md 94 and 128 to 134).
@@ -11,12 +11,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from hwdash.domain.policy import Policy
-from hwdash.domain.rollout import Rollout, fulfilled
+from hwdash.domain.rollout import Rollout, fulfilled, is_co_engineered
 from hwdash.pipeline.finalize_pre_processing import is_automatic, is_for_test_machines
+from hwdash.pipeline.label_targets import targets_of
 from hwdash.pipeline.label_work import Failed, LabelStepResult, Moved, Wait
 from hwdash.pipeline.ownership import owners_by_id
 from hwdash.pipeline.review import REJECTED
-from hwdash.storage.label_progress import adds_hardware_ids, go_live
+from hwdash.storage.label_progress import adds_hardware_ids, expire, go_live
 
 VISIBLE_FOR = timedelta(seconds=15)
 """Clients look every five seconds (contract/api.md 6.3)."""
@@ -31,7 +32,7 @@ def run(connection: sa.Connection, label: sa.Row[Any], now: datetime) -> LabelSt
     if label.is_cancelled:
         return _cancelled(label)
     if label.rollout is not None:
-        return _roll_out(fulfilled(label.rollout, now), now, {})
+        return _roll_out(connection, label, fulfilled(label.rollout, now), now, {})
     return _still_waits(connection, label, now) or _begin(connection, label, now)
 
 
@@ -54,12 +55,20 @@ def _begin(connection: sa.Connection, label: sa.Row[Any], now: datetime) -> Labe
     adds = adds_hardware_ids(connection, label.id)
     if adds and label.is_deprecated:
         return Failed([DEPRECATED])
+    is_for_tests = is_for_test_machines(label)
+    if (
+        is_co_engineered(label.specifications, label.targeting)
+        and not is_for_tests
+        and targets_of(connection, label).rows
+    ):
+        return _roll_out(connection, label, Rollout.flight(now), now, go_live(connection, label, now))
     # Only what this run adds is rolled out: what was offered before stays offered to all.
-    is_gradual = is_automatic(label) and not is_for_test_machines(label) and adds
+    is_gradual = is_automatic(label) and not is_for_tests and adds
     if not is_gradual:
         return Moved()
     policy = Policy.of(label.policy)
-    return _roll_out(Rollout(policy.rollout, policy.watch_days, now), now, go_live(connection, label, now))
+    rollout = Rollout(policy.rollout, policy.watch_days, now)
+    return _roll_out(connection, label, rollout, now, go_live(connection, label, now))
 
 
 def go_live_date(label: sa.Row[Any]) -> datetime | None:
@@ -71,9 +80,12 @@ def go_live_date(label: sa.Row[Any]) -> datetime | None:
     return (date if date.tzinfo else date.replace(tzinfo=UTC)).astimezone(UTC)
 
 
-def _roll_out(rollout: Rollout, now: datetime, changes: dict[str, Any]) -> LabelStepResult:
+def _roll_out(
+    connection: sa.Connection, label: sa.Row[Any], rollout: Rollout, now: datetime, changes: dict[str, Any]
+) -> LabelStepResult:
     if rollout.is_over_at(now):
-        return Moved({**changes, "rollout": rollout.finalize(now).to_json()})
+        ended = expire(connection, label) if rollout.is_flight else {}
+        return Moved({**changes, **ended, "rollout": rollout.finalize(now).to_json()})
     return Wait(rollout.next_change_at(now), (rollout.message_at(now),), {**changes, "rollout": rollout.to_json()})
 
 

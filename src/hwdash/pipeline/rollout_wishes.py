@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from hwdash.domain.rollout import Wish
+from hwdash.domain.rollout import FLIGHT_DAYS, Rollout, Wish
 from hwdash.pipeline.review import Decision, ReasonRefused, check_reason
 from hwdash.storage.label_progress import AT_ONCE, expire, labels_with_rollout, lock_label, move_label
 from hwdash.vocabulary import LabelDestination, LabelStep, WorkflowState
@@ -32,6 +32,11 @@ def ask(connection: sa.Connection, label_id: int, wish: Wish, decision: Decision
         raise NotRollingOut(f"there is no shipping label {label_id}")
     if not _is_rolling_out(row):
         raise NotRollingOut(f"shipping label {label_id} is not being rolled out: {_became(row)}")
+    if wish == Wish.FINALIZE and Rollout.of(row.rollout).is_flight:
+        raise NotRollingOut(
+            f"shipping label {label_id} flies a co-engineered driver, which never goes to all machines: cancel it, or "
+            f"let it end after {FLIGHT_DAYS} days"
+        )
     if _standing(row.rollout) == wish:
         return False
     if _standing(row.rollout) == Wish.FINALIZE:

@@ -73,8 +73,9 @@ shipping_labels = sa.Table(
     # the reasons of single ids (pipeline/approval.py). Null: nobody has to approve. Beside it "cancelled", the
     # operator's word that ends a label.
     sa.Column("approval", sa.JSON(none_as_null=True)),
-    # {"phases", "watchDays", "startedAt", "pausedAt", "pausedSeconds", "isFinalized"} of the last run that was rolled
-    # out gradually (domain/rollout.py), and beside it "wish": what an operator asks for and the workflow has yet to do.
+    # {"phases", "watchDays", "startedAt", "pausedAt", "pausedSeconds", "isFinalized", "isFlight"} of the last run that
+    # was rolled out gradually or flew (domain/rollout.py), and beside it "wish": what an operator asks for and the
+    # workflow has yet to do.
     sa.Column("rollout", sa.JSON(none_as_null=True)),
     sa.Column("is_cancelled", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("error_report", sa.String(64)),  # a blob key

@@ -90,6 +90,25 @@ def test_without_a_rollout_all_machines_are_offered_it() -> None:
     assert percent_at(None, START) == 100
 
 
+def test_a_flight_reaches_all_insiders_for_sixty_days_and_then_none_paused_or_not() -> None:
+    flight = Rollout.flight(START)
+    assert [flight.percent_at(on_day(day)) for day in (1, 60.99, 61, 400)] == [100, 100, 0, 0]
+    assert flight.message_at(on_day(12)) == "Flight to Insider machines: day 12 of 60"
+    assert (flight.next_change_at(on_day(60.5)), flight.next_change_at(on_day(61))) == (on_day(61), None)
+    paused = Rollout.of(flight.pause(on_day(12), "crashes").to_json())
+    assert paused.message_at(on_day(20)) == "Flight to Insider machines: paused, 0 %, day 20 of 60: crashes"
+    assert (paused.percent_at(on_day(20)), paused.next_change_at(on_day(20))) == (0, on_day(21))
+    resumed = paused.resume(on_day(40))
+    assert (resumed.percent_at(on_day(60.99)), resumed.percent_at(on_day(61))) == (100, 0)
+    assert (paused.is_over_at(on_day(60.99)), paused.is_over_at(on_day(61))) == (False, True)
+
+
+def test_what_an_older_release_stored_is_no_flight() -> None:
+    stored = ROLLOUT.to_json()
+    del stored["isFlight"]
+    assert Rollout.of(stored) == ROLLOUT
+
+
 @given(
     pauses=st.lists(st.tuples(st.floats(0.01, 9), st.floats(0.01, 9)), max_size=5),
     at=st.floats(0, 60),
