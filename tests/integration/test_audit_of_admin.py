@@ -263,7 +263,7 @@ READS = ("list", "show", "verify", "checkpoint", "export")
 READING = sorted({each for each in leaves(admin_group) if each.endswith((" list", " show"))} - {"pending show"})
 # Its workflow is started in the engine's own tables, which a running service has: acceptance/test_manual_review.py.
 # What waits for a second person needs officers: security/test_two_people.py.
-ELSEWHERE = {"review approve", "pending confirm", "pending refuse"}
+ELSEWHERE = {"review approve", "pending confirm", "pending refuse", "break-glass acknowledge"}
 LETS_IN = ("applications", "application_secrets", "application_certificates", "users", "signing_certificates")
 TAKES_AWAY = {"app disable", "user disable"}
 # Makes a key on an officer's machine, where there is no service.

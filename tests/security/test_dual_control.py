@@ -183,6 +183,29 @@ def test_a_file_that_cannot_be_read_releases_nothing(guarded: Guarded, name: str
         file.write_bytes(kept)
 
 
+def test_broken_glass_is_one_officer_who_did_not_submit_it_and_is_logged(guarded: Guarded) -> None:
+    word = guarded.word(ANN, break_glass=True)
+    guarded.ask(replace(RECORD, submission_id=7, approvals=(word,)))
+    *_, line = (guarded.keys.path / "signatures.log").read_text().splitlines()
+    assert json.loads(line)["breakGlass"] == "Ann"
+    guarded.ask(replace(RECORD, approvals=(word, guarded.word(BOB))))
+    *_, line = (guarded.keys.path / "signatures.log").read_text().splitlines()
+    assert "breakGlass" not in json.loads(line), "two approved it: nobody did it alone"
+    innocent = appointed(DualControl(Policy(), {}), replace(SUE, submits_as=()))
+    release, given = RECORD.release("attestation"), {"reason": "", "when": system_clock(), "break_glass": True}
+    by_sue = approval(innocent, "Sue", SUE.key, release, guarded.service, **given)  # type: ignore[arg-type]
+    assert "has 0" in guarded.refused(by_sue)[0]
+
+
+def test_broken_glass_counts_for_nothing_where_the_policy_forbids_it(guarded: Guarded) -> None:
+    word = guarded.word(ANN, break_glass=True)
+    replace(guarded.control, policy=Policy(release=2, break_glass=False)).write(guarded.keys.path)
+    try:
+        assert "which the policy forbids" in guarded.refused(word)[1]
+    finally:
+        guarded.control.write(guarded.keys.path)
+
+
 def test_the_policy_that_stands_beside_the_key_cannot_be_told_otherwise(guarded: Guarded) -> None:
     """All that a taken-over worker says about approvals stands in the record."""
     decided = ReleaseControl(guarded.keys.path, guarded.service).judge(RECORD.release("attestation"), ())
@@ -229,6 +252,17 @@ class Robbed:
             for each in entries
             if each["submissionId"] == submission["id"] and each["identity"] in ("attestation", "whql")
         ]
+
+    def evidence(self, done: dict[str, Any]) -> str:
+        """What hwdash verify tells of a finished submission."""
+        path = f"/v2.0/my/hardware/products/{done['productId']}/submissions/{done['id']}/provenance"
+        package, statement = self.folder / "signed.zip", self.folder / "signed.intoto.json"
+        url = download_url(done, "signedPackage")
+        package.write_bytes(self.thief.http.get(url, headers={"Authorization": ""}).content)
+        statement.write_bytes(self.thief.http.get(path).raise_for_status().content)
+        root = str(self.served.made.root_certificate)
+        words = ("verify", str(package), "--provenance", str(statement), "--root", root)
+        return hwdash(*words, environment=self.environment)
 
     def approve(self, submission: dict[str, Any], officer: Sequence[str]) -> str:
         words = ("admin", "review", "approve", str(submission["id"]))
@@ -290,15 +324,30 @@ def test_two_officers_release_it_and_the_evidence_names_them(robbed: Robbed) -> 
     done = robbed.thief.finished(submission)
     assert done["workflowStatus"]["state"] == "completed", done
     assert robbed.released(submission)
-    path = f"/v2.0/my/hardware/products/{done['productId']}/submissions/{done['id']}/provenance"
-    package, statement = robbed.folder / "signed.zip", robbed.folder / "signed.intoto.json"
-    package.write_bytes(
-        robbed.thief.http.get(download_url(done, "signedPackage"), headers={"Authorization": ""}).content
-    )
-    statement.write_bytes(robbed.thief.http.get(path).raise_for_status().content)
-    words = ("verify", str(package), "--provenance", str(statement), "--root", str(robbed.served.made.root_certificate))
-    told = hwdash(*words, environment=robbed.environment)
-    assert "approved by ann, bob" in told
+    assert "approved by ann, bob" in robbed.evidence(done)
+
+
+def test_broken_glass_releases_it_and_everybody_is_told(robbed: Robbed) -> None:
+    submission = robbed.submitted()
+    reason = "the only other officer cannot be reached"
+    with pytest.raises(AssertionError, match="give a --reason"):
+        robbed.approve(submission, (*robbed.ann.words, "--break-glass"))
+    with pytest.raises(AssertionError, match="sue submitted the package"):
+        robbed.approve(submission, (*robbed.sue.words, "--break-glass", "--reason", reason))
+    robbed.approve(submission, (*robbed.ann.words, "--break-glass", "--reason", reason))
+    done = robbed.thief.finished(submission)
+    assert done["workflowStatus"]["state"] == "completed", done
+    assert "BREAK-GLASS: ann released it alone, 2 were needed" in robbed.evidence(done)
+    assert {each["breakGlass"] for each in robbed.released(submission)} == {"ann"}
+    log = robbed.served.log
+    told = f"release of submission {submission['id']}: {reason}"
+    until(lambda: told in log.read_text(), "the service does not tell of it")
+    critical = [line for line in log.read_text().splitlines() if " CRITICAL " in line]
+    assert any("ann broke the glass" in line and told in line for line in critical)
+    assert any(f"submission {submission['id']} is signed by broken glass: ann" in line for line in critical)
+    words = ("admin", "audit", "list", "--action", "break_glass", "--json")
+    (entry,) = json.loads(hwdash(*words, environment=robbed.environment))["entries"]
+    assert (entry["details"]["officer"], entry["details"]["reason"]) == ("ann", reason)
 
 
 def test_the_database_alone_releases_nothing(robbed: Robbed) -> None:

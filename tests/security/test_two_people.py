@@ -204,6 +204,44 @@ def test_what_was_refused_or_taken_back_runs_no_more(service: Administered) -> N
     assert "Administrator" not in service.roles()
 
 
+def test_broken_glass_is_told_until_another_officer_has_seen_it(service: Administered) -> None:
+    words = ("app", "roles", service.client_id, "Administrator", "--break-glass")
+    assert "This takes two people" in service.refused(*words, "--reason", "an emergency")
+    assert "there is no officer eve" in service.refused(*words, "--reason", "an emergency", by=EVE)
+    assert "give a --reason" in service.refused(*words, by=ANN)
+    assert "Administrator" not in service.roles()
+    service.done(*words, "--reason", "an emergency", by=ANN)
+    assert service.roles() == ["Administrator"]
+    (entry,) = service.rows("SELECT details FROM audit_queue WHERE action = 'break_glass'")
+    assert json.loads(entry[0]) == {"command": "admin app roles", "officer": "ann", "reason": "an emergency"}
+    (glass,) = json.loads(service.done("break-glass", "list", "--json"))["brokenGlass"]
+    assert (glass["act"], glass["brokenBy"], glass["acknowledgedBy"]) == ("admin app roles", "ann", None)
+    warning = f"ann broke the glass, and no other officer has seen it ({glass['id']}): admin app roles"
+    assert warning in service.run("account", "list").stderr
+    acknowledge = ("break-glass", "acknowledge", glass["id"])
+    assert "another officer has to acknowledge it" in service.refused(*acknowledge, by=ANN)
+    assert "Say who you are" in service.refused(*acknowledge)
+    assert warning in service.run("account", "list").stderr
+    service.done(*acknowledge, by=BOB)
+    ((action,),) = service.rows("SELECT action FROM audit_queue ORDER BY id DESC LIMIT 1")
+    assert action == "admin break-glass acknowledge"
+    assert service.run("account", "list").stderr == ""
+    assert "bob has acknowledged" in service.refused(*acknowledge, by=BOB)
+
+
+def test_broken_glass_can_be_forbidden_and_one_officer_cannot_allow_it_again(service: Administered) -> None:
+    forbidden = service.asked("officer", "policy", "--allow-break-glass", "off")
+    service.done("pending", "confirm", forbidden, by=BOB)
+    before = service.state
+    for words in (
+        ("app", "roles", service.client_id, "Administrator"),
+        ("officer", "policy", "--allow-break-glass", "on"),
+        ("officer", "remove", "bob"),
+    ):
+        assert "the policy forbids" in service.refused(*words, "--break-glass", "--reason", "x", by=ANN)
+    assert service.state == before
+
+
 # --- Whoever writes to the database
 
 
@@ -219,7 +257,13 @@ def signed(
     control = release_control(Settings(data=service.data))
     officers = control.control() if stranger is None else DualControl(Policy(), {"ann": stranger.officer})
     key = open_officer_key(service.keys["ann"], PASSPHRASE.encode()) if stranger is None else stranger.key
-    given = {"identifier": change, "service": control.service, "command": command, "parameters": parameters}
+    given = {
+        "identifier": change,
+        "service": control.service,
+        "command": command,
+        "parameters": parameters,
+        "reason": "",
+    }
     return ask(officers, "ann", key, now=system_clock(), **given)
 
 

@@ -20,6 +20,7 @@ GROUPS = {
     "audit": ("hwdash.cli.admin_audit", "audit", "The audit log: list, checkpoint, verify."),
     "officer": ("hwdash.cli.admin_officer", "officer", "Officers: whose word it takes, and how many."),
     "pending": ("hwdash.cli.admin_pending", "pending", "The changes that wait for a second person."),
+    "break-glass": ("hwdash.cli.admin_break_glass", "break_glass", "What an officer did alone that needs more."),
     "review": ("hwdash.cli.review", "review", "The submissions that wait for a person's review."),
 }
 

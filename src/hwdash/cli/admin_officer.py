@@ -29,6 +29,7 @@ from hwdash.signing.officers import (
 )
 from hwdash.storage.audit import append, operator
 
+_SWITCH = click.Choice(["on", "off"])
 _PEOPLE = click.IntRange(1, 2)
 SHORTEST_PASSPHRASE = 12
 
@@ -127,14 +128,22 @@ def remove(name: str, data: Path | None) -> None:
 @click.option("--release", type=click.IntRange(0, MOST_OFFICERS), help="Officers that approve each release.")
 @click.option("--role-grants", type=_PEOPLE, help="People for what lets somebody in or gives them roles.")
 @click.option("--certificates", type=_PEOPLE, help="People for the registration of a certificate.")
+@click.option("--allow-break-glass", type=_SWITCH, help="Whether one officer may do alone, loudly, what needs more.")
 @two_people(Rule.OFFICERS)
 @data_option
-def change_policy(release: int | None, role_grants: int | None, certificates: int | None, data: Path | None) -> None:
+def change_policy(
+    release: int | None,
+    role_grants: int | None,
+    certificates: int | None,
+    allow_break_glass: str | None,
+    data: Path | None,
+) -> None:
     """Change how many people it takes; what is not named stays as it is."""
     given = {"release": release, "role_grants": role_grants, "certificates": certificates}
+    given["break_glass"] = None if allow_break_glass is None else allow_break_glass == "on"
     wanted: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if not wanted:
-        refuse("Say what to change: --release, --role-grants or --certificates.", Exit.USAGE)
+        refuse("Say what to change: --release, --role-grants, --certificates or --allow-break-glass.", Exit.USAGE)
     with _changed(data, "admin officer policy", "policy", **wanted) as change:
         after = change(lambda control: control.with_policy(replace(control.policy, **wanted)))
     for name, value in policy_document(after.policy).items():

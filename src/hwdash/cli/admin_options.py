@@ -10,13 +10,14 @@ import sqlalchemy as sa
 from cryptography import x509
 
 from hwdash.cli.admin_changes import changes_recorded
-from hwdash.cli.output import Exit, Refused, refuse
+from hwdash.cli.output import Exit, Refused, refuse, say
 from hwdash.cli.service_options import existing_service, told_plainly
 from hwdash.cli.two_people import by_two
 from hwdash.clock import system_clock
 from hwdash.domain.errors import DomainError
 from hwdash.storage.accounts import all_accounts
 from hwdash.storage.database import Database
+from hwdash.storage.officers import all_broken_glass
 from hwdash.vocabulary import Role
 
 ROLE = click.Choice([str(each) for each in Role], case_sensitive=False)
@@ -44,6 +45,10 @@ def transaction(data: Path | None) -> Iterator[sa.Connection]:
             ):
                 yield connection
                 ended(connection)
+                unseen = all_broken_glass(connection, unacknowledged=True)
+            for each in unseen:
+                who = f"{each.broken_by} broke the glass, and no other officer has seen it"
+                say(f"warning: {who} ({each.id}): {each.act}")
         finally:
             database.close()
 

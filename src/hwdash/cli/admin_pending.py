@@ -55,6 +55,7 @@ def show(change_id: str, as_json: bool, data: Path | None) -> None:
         # As it was signed, whatever the row says.
         "command": looked_at.change.command,
         "askedBy": looked_at.change.asked_by,
+        "reason": looked_at.change.reason,
         "state": looked_at.row.state,
         "decidedBy": looked_at.row.decided_by,
         "parameters": {name: _told(value) for name, value in looked_at.change.parameters.items()},
@@ -63,7 +64,7 @@ def show(change_id: str, as_json: bool, data: Path | None) -> None:
         print_json(document)
         return
     for name, value in document.items():
-        if name != "parameters" and value is not None:
+        if name != "parameters" and value not in (None, ""):
             click.echo(f"{name}: {value}")
     for name, value in document["parameters"].items():
         if isinstance(value, dict):

@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from hwdash.cli.output import Exit, refuse
+from hwdash.cli.output import Exit, refuse, say
 from hwdash.cli.service_options import told_plainly
 from hwdash.server.keys import keys_folder
 from hwdash.settings import Settings, secret_of
@@ -21,7 +21,7 @@ from hwdash.signing.release import ReleaseControl
 F = TypeVar("F", bound=Callable[..., Any])
 
 PASSPHRASE = "HWDASH_OFFICER_PASSPHRASE"  # noqa: S105 the name of a variable, not a secret
-_OFFICER, _KEY = "hwdash.officer", "hwdash.officer_key"
+_OFFICER, _KEY, _BREAK_GLASS = "hwdash.officer", "hwdash.officer_key", "hwdash.break_glass"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,21 +34,42 @@ class ActingOfficer:
 
 def officer_options(command: F) -> F:
     """The ``--officer`` and ``--key`` options; ``acting_officer`` has what they say, not the command's parameters."""
-
-    def keep(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
-        def callback(context: click.Context, _: click.Parameter, value: Any) -> None:
-            context.meta[name] = value
-
-        return callback
-
     key = click.option(
         "--key", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE", expose_value=False,
-        callback=keep(_KEY), help=f"Your key as an officer; {PASSPHRASE} opens it, or you are asked.",
+        callback=_kept(_KEY), help=f"Your key as an officer; {PASSPHRASE} opens it, or you are asked.",
     )  # fmt: skip
     officer = click.option(
-        "--officer", metavar="NAME", expose_value=False, callback=keep(_OFFICER), help="Who you are of the officers."
+        "--officer", metavar="NAME", expose_value=False, callback=_kept(_OFFICER), help="Who you are of the officers."
     )
     return officer(key(command))
+
+
+def break_glass_option(command: F) -> F:
+    """The ``--break-glass`` option; ``breaks_glass`` has what it says."""
+    return click.option(
+        "--break-glass", is_flag=True, expose_value=False, callback=_kept(_BREAK_GLASS),
+        help="In an emergency, do alone what needs more people; give a --reason. Everybody is told.",
+    )(command)  # fmt: skip
+
+
+def breaks_glass() -> bool:
+    """Whether this command is to do alone what needs more people."""
+    return click.get_current_context().meta.get(_BREAK_GLASS) is True
+
+
+def tell_of_broken_glass() -> None:
+    """Tell who did it what follows."""
+    say(
+        "The glass is broken. The audit log and the service's log say so, and every hwdash admin does until another "
+        "officer has seen it: hwdash admin break-glass list."
+    )
+
+
+def _kept(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
+    def keep(context: click.Context, _: click.Parameter, value: Any) -> None:
+        context.meta[name] = value
+
+    return keep
 
 
 def acting_officer() -> ActingOfficer | None:

@@ -6,9 +6,18 @@ import click
 
 from hwdash.cli.admin_decisions import decision, decision_told
 from hwdash.cli.admin_options import BY, transaction
-from hwdash.cli.officer_options import acting_officer, dual_control, officer_options, release_control
-from hwdash.cli.output import json_option, print_json, print_table
+from hwdash.cli.officer_options import (
+    acting_officer,
+    break_glass_option,
+    breaks_glass,
+    dual_control,
+    officer_options,
+    release_control,
+    tell_of_broken_glass,
+)
+from hwdash.cli.output import Exit, json_option, print_json, print_table, refuse
 from hwdash.cli.service_options import data_option, existing_service
+from hwdash.cli.two_people import checked_reason
 from hwdash.pipeline.engine import WorkflowQueue
 from hwdash.pipeline.review import (
     APPROVED,
@@ -67,6 +76,7 @@ def list_waiting(as_json: bool, data: Path | None) -> None:
 @click.option("--reason", default="", help="Why; kept with the decision.")
 @BY
 @officer_options
+@break_glass_option
 @json_option
 @data_option
 def approve_submission(submission_id: int, reason: str, by: str | None, as_json: bool, data: Path | None) -> None:
@@ -75,10 +85,16 @@ def approve_submission(submission_id: int, reason: str, by: str | None, as_json:
     queue = WorkflowQueue(Database(settings.database))
     releases = release_control(settings)
     acting = acting_officer()
-    officer = None if acting is None else AsOfficer(acting.name, acting.key, releases.service)
+    if breaks_glass():
+        checked_reason(reason.strip())
+        if acting is None:
+            refuse("To break the glass say who you are of the officers with --officer and --key.", Exit.USAGE)
+    officer = None if acting is None else AsOfficer(acting.name, acting.key, releases.service, breaks_glass())
     word = decision(by if acting is None else acting.name, reason)
     with decision_told(NotInReview, ApprovalsNeeded, OfficerRefused), transaction(data) as connection:
         judged = approve(connection, queue, submission_id, word, releases.control(), officer)
+    if judged is not None and judged.broke_glass:
+        tell_of_broken_glass()
     if judged is None or not judged.refusals:
         _tell(submission_id, APPROVED, judged is not None, as_json)
     elif as_json:

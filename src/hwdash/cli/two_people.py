@@ -19,19 +19,30 @@ from typing import Any, TypeVar
 import click
 import sqlalchemy as sa
 
-from hwdash.cli.officer_options import acting_officer, dual_control, officer_options, release_control
-from hwdash.cli.output import refuse
+from hwdash.cli.officer_options import (
+    ActingOfficer,
+    acting_officer,
+    break_glass_option,
+    breaks_glass,
+    dual_control,
+    officer_options,
+    release_control,
+    tell_of_broken_glass,
+)
+from hwdash.cli.output import Exit, refuse
 from hwdash.clock import system_clock
 from hwdash.domain.audit import SERVICE, act
+from hwdash.pipeline.review import BREAK_GLASS, ReasonRefused, check_reason
 from hwdash.settings import Settings
+from hwdash.signing.broken_glass import take_alone
 from hwdash.signing.officers import Policy
 from hwdash.signing.pending import LIFE, ask
 from hwdash.storage.audit import append, operator
-from hwdash.storage.officers import end_change, keep_change
+from hwdash.storage.officers import end_change, keep_broken_glass, keep_change
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_RULE, _CONFIRMATION = "hwdash.two_people.rule", "hwdash.two_people.confirmation"
+_RULE, _CONFIRMATION, _REASON = (f"hwdash.two_people.{each}" for each in ("rule", "confirmation", "reason"))
 _UNTOLD = ("data",)
 
 
@@ -64,7 +75,11 @@ class Confirmation:
 
 
 def two_people(rule: Rule) -> Callable[[F], F]:
-    """Declares that a command is under a rule of the policy, and gives it ``--officer`` and ``--key``."""
+    """Declares that a command is under a rule of the policy, and gives it the options of officers."""
+    reason = click.option(
+        "--reason", default="", expose_value=False, help="Why; for the second person, or of what you do alone.",
+        callback=lambda context, _, value: context.meta.__setitem__(_REASON, value.strip()),
+    )  # fmt: skip
 
     def decorate(command: F) -> F:
         @wraps(command)
@@ -73,7 +88,7 @@ def two_people(rule: Rule) -> Callable[[F], F]:
             return command(*arguments, **parameters)
 
         under_rule.rule = rule  # type: ignore[attr-defined]
-        return officer_options(under_rule)  # type: ignore[return-value]
+        return officer_options(reason(break_glass_option(under_rule)))  # type: ignore[return-value]
 
     return decorate
 
@@ -91,6 +106,10 @@ def confirmation() -> Confirmation | None:
 
 def waits_for_another(settings: Settings) -> bool:
     """Whether this command has to wait for a second person."""
+    return _needs_two(settings) and not breaks_glass()
+
+
+def _needs_two(settings: Settings) -> bool:
     rule = click.get_current_context().meta.get(_RULE)
     return isinstance(rule, Rule) and confirmation() is None and rule.needs_two(dual_control(settings).policy)
 
@@ -101,7 +120,7 @@ def by_two(settings: Settings, writing: Callable[[], Any]) -> Iterator[Callable[
 
     ``writing`` opens another transaction. A command that waits for a second person ends here, undone and kept.
     """
-    if not waits_for_another(settings):
+    if not _needs_two(settings):
         yield _end_waiting
         return
     officer = acting_officer()
@@ -110,6 +129,41 @@ def by_two(settings: Settings, writing: Callable[[], Any]) -> Iterator[Callable[
             "This takes two people: say who you are with --officer and --key. "
             "Another officer confirms it then with hwdash admin pending confirm."
         )
+    with _alone(settings, officer) if breaks_glass() else _undone(settings, officer, writing) as ended:
+        yield ended
+
+
+@contextmanager
+def _alone(settings: Settings, officer: ActingOfficer) -> Iterator[Callable[[sa.Connection], None]]:
+    """The command runs by one officer, and leaves that for everybody to see."""
+    meta, now, command = click.get_current_context().meta, system_clock(), _path()
+    reason = checked_reason(meta[_REASON])
+    word = take_alone(
+        dual_control(settings),
+        officer.name,
+        officer.key,
+        service=release_control(settings).service,
+        command=command,
+        parameters=_packed(click.get_current_context().params),
+        reason=reason,
+        now=now,
+    )
+
+    def keep(connection: sa.Connection) -> None:
+        given = {"act": command, "broken_by": officer.name, "reason": reason}
+        identifier = keep_broken_glass(connection, word=word, now=now, **given)
+        details = {"command": command, "officer": officer.name, "reason": reason}
+        append(connection, act(SERVICE, now, operator(), BREAK_GLASS, ("broken glass", identifier), **details))
+
+    yield keep
+    tell_of_broken_glass()
+
+
+@contextmanager
+def _undone(
+    settings: Settings, officer: ActingOfficer, writing: Callable[[], Any]
+) -> Iterator[Callable[[sa.Connection], None]]:
+    """The command is undone, and waits for another officer."""
     identifier, now, command = secrets.token_hex(4), system_clock(), _path()
     word = ask(
         dual_control(settings),
@@ -119,6 +173,7 @@ def by_two(settings: Settings, writing: Callable[[], Any]) -> Iterator[Callable[
         service=release_control(settings).service,
         command=command,
         parameters=_packed(click.get_current_context().params),
+        reason=click.get_current_context().meta[_REASON],
         now=now,
     )
 
@@ -146,6 +201,17 @@ def by_two(settings: Settings, writing: Callable[[], Any]) -> Iterator[Callable[
             f"another officer confirms it with hwdash admin pending confirm {identifier}"
         )
         click.get_current_context().exit()
+
+
+def checked_reason(reason: str) -> str:
+    """The reason of who does something alone; none, and one that cannot be kept, end the command."""
+    if not reason:
+        refuse("To break the glass give a --reason: everybody reads it.", Exit.USAGE)
+    try:
+        check_reason(reason)
+    except ReasonRefused as error:
+        refuse(f"{error}.", Exit.USAGE)
+    return reason
 
 
 def run_confirmed(group: click.Group, command: str, parameters: Mapping[str, Any], data: Path | None) -> None:

@@ -121,6 +121,8 @@ def _step(name: str, said: dict[str, Any]) -> Iterator[tuple[str, str]]:
         by = f" by {said['by']} at {said.get('when')}" if "by" in said else ""
         why = said.get("reason") or said.get("policy")
         yield "review", f"{said.get('decision')}{by}" + (f": {why}" if why else "")
+        if "breakGlass" in said:
+            yield "", f"BREAK-GLASS: {said['breakGlass']} released it alone, {said.get('officersNeeded')} were needed"
     elif said.get("findings"):
         yield "findings", ", ".join(f"{each['rule']} ({each['level']}, {each['count']})" for each in said["findings"])
 

@@ -172,6 +172,8 @@ def _review_line(review: dict[str, Any]) -> str:
     line = str(review["decision"])
     if "by" in review:
         line += f" by {review['by']} at {review['when']}"
+    if review.get("breakGlass"):
+        line += ", alone, in an emergency"
     return f"{line}: {review['reason']}" if review.get("reason") else line
 
 

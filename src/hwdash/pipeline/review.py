@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from hwdash.domain.audit import act
 from hwdash.domain.submission import next_step
 from hwdash.pipeline.engine import WorkflowQueue
 from hwdash.pipeline.report import publish_error_report
@@ -17,12 +18,15 @@ from hwdash.pipeline.submission import SUBMISSION
 from hwdash.pipeline.work import kind_of
 from hwdash.signing.officers import DualControl
 from hwdash.signing.release import Judgement, Release, approval, approvals_needed, judge
+from hwdash.storage.audit import append, operator
 from hwdash.storage.blobs import BlobStore
-from hwdash.storage.officers import approvals_of, keep_approval
+from hwdash.storage.officers import approvals_of, keep_approval, keep_broken_glass
 from hwdash.storage.submissions import claim_step, end_step, step_results, submissions_at, submitters_of
 from hwdash.vocabulary import SubmissionStep, WorkflowState
 
 APPROVED, REJECTED = "approved", "rejected"
+BREAK_GLASS = "break_glass"
+"""The action in the audit log of what one officer did alone."""
 LONGEST_REASON = 2000
 
 
@@ -122,6 +126,7 @@ def approve(
         more: dict[str, Any] = {"approvals": words}
         if judged.broke_glass:
             more["breakGlass"] = True
+            _keep_broken_glass(connection, row, officer.name, word, decision)
         whole = Decision(", ".join(judged.officers), decision.reason, decision.when)
         _go_on(connection, queue, row, whole, more)
     return judged
@@ -133,6 +138,16 @@ def _go_on(
     changes = {"current_step": next_step(SubmissionStep.MANUAL_REVIEW), "state": WorkflowState.STARTED}
     _end(connection, row, APPROVED, decision, changes, more=more)
     queue.enqueue(connection, SUBMISSION, row.id, f"reviewed-{row.fence}")
+
+
+def _keep_broken_glass(
+    connection: sa.Connection, row: sa.Row[Any], officer: str, word: str, decision: Decision
+) -> None:
+    given = {"act": f"release of submission {row.id}", "broken_by": officer, "reason": decision.reason, "word": word}
+    identifier = keep_broken_glass(connection, now=decision.when, **given)
+    details = {"officer": officer, "reason": decision.reason, "brokenGlass": identifier}
+    thing = ("submission", row.id)
+    append(connection, act(row.account_id, decision.when, operator(), BREAK_GLASS, thing, **details))
 
 
 def reject(connection: sa.Connection, blobs: BlobStore, submission_id: int, decision: Decision) -> bool:

@@ -27,6 +27,7 @@ from hwdash.server.answer_headers import AnswerHeaders
 from hwdash.server.api.routes import ROUTES
 from hwdash.server.audit_log import end_audit_log, keep_audit_log
 from hwdash.server.blobs import BlobEndpoint
+from hwdash.server.broken_glass import warn_of_broken_glass
 from hwdash.server.checked_signer import start_checked_signer
 from hwdash.server.crl import CRL_HEADERS, PublishedCrl
 from hwdash.server.docs_page import PAGE_HEADERS, docs_page
@@ -137,6 +138,7 @@ def create_service(
         engine.begin()
         tasks = [
             asyncio.create_task(warn_of_expiry(service, signer, sandbox=sandbox)),
+            asyncio.create_task(warn_of_broken_glass(service)),
             asyncio.create_task(wake_labels(service, engine)),
             asyncio.create_task(keep_audit_log(service)),
         ]

@@ -33,6 +33,7 @@ class Change:
     """As ``admin app create``."""
     parameters: Mapping[str, Any]
     """What the command is called with, by name; a file is ``{"file": its name, "content": base64}``."""
+    reason: str
     asked_by: str
     until: datetime
 
@@ -46,6 +47,7 @@ def ask(
     service: str,
     command: str,
     parameters: Mapping[str, Any],
+    reason: str,
     now: datetime,
 ) -> str:
     """The word of the first officer. Raises OfficerRefused."""
@@ -54,6 +56,7 @@ def ask(
         "service": service,
         "command": command,
         "parameters": parameters,
+        "reason": reason,
         "when": now.isoformat(),
         "until": (now + LIFE).isoformat(),
     }
@@ -73,6 +76,7 @@ def asked(control: DualControl, word: str, *, identifier: str, service: str, now
             service=str(said["service"]),
             command=str(said["command"]),
             parameters=dict(said["parameters"]),
+            reason=str(said["reason"]),
             asked_by=opened.officer.name,
             until=datetime.fromisoformat(said["until"]),
         )

@@ -205,6 +205,7 @@ class LocalSigner:
             "signatureSha256": sha256(signature).hexdigest(),
             "timestampSha256": sha256(timestamp).hexdigest() if timestamp else None,
             **request_document(request),
+            **({"breakGlass": judged.broke_glass} if judged.broke_glass else {}),
         }
         self.log(entry)
         return SignedAttributes(attributes, signature, self._chains[request.identity], timestamp)

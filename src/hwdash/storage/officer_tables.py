@@ -33,3 +33,19 @@ pending_changes = sa.Table(
     sa.Column("decided_at", UtcDateTime),
     sa.Column("decision", sa.Text),
 )
+
+broken_glass = sa.Table(
+    "broken_glass",
+    metadata,
+    sa.Column("id", sa.String(8), primary_key=True),  # random hex
+    # What was done alone: "release of submission 1426808380159559000", or the command.
+    sa.Column("act", sa.String(200), nullable=False),
+    sa.Column("broken_by", sa.String(100), nullable=False),
+    sa.Column("broken_at", UtcDateTime, nullable=False),
+    sa.Column("reason", sa.String(2000), nullable=False),
+    sa.Column("word", sa.Text, nullable=False),  # signing/broken_glass.py, signing/release.py
+    # The officer who has seen it, and the word of it; null: nobody yet.
+    sa.Column("acknowledged_by", sa.String(100)),
+    sa.Column("acknowledged_at", UtcDateTime),
+    sa.Column("acknowledgement", sa.Text),
+)

@@ -1,12 +1,13 @@
 """Queries over what officers said (officer_tables.py)."""
 
+import secrets
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
-from hwdash.storage.officer_tables import pending_changes, release_approvals
+from hwdash.storage.officer_tables import broken_glass, pending_changes, release_approvals
 
 WAITING = "waiting"
 
@@ -77,3 +78,36 @@ def end_change(
         .values(state=state, decided_by=decided_by, decision=decision, decided_at=now)
     )
     return ended.rowcount == 1
+
+
+def keep_broken_glass(
+    connection: sa.Connection, *, act: str, broken_by: str, reason: str, word: str, now: datetime
+) -> str:
+    """Keep what an officer did alone, until another acknowledges it; its id."""
+    identifier = secrets.token_hex(4)
+    connection.execute(
+        broken_glass.insert().values(
+            id=identifier, act=act, broken_by=broken_by, broken_at=now, reason=reason, word=word
+        )
+    )
+    return identifier
+
+
+def all_broken_glass(connection: sa.Connection, *, unacknowledged: bool = False) -> Sequence[sa.Row[Any]]:
+    """What was done alone, oldest first."""
+    query = sa.select(broken_glass).order_by(broken_glass.c.broken_at, broken_glass.c.id)
+    if unacknowledged:
+        query = query.where(broken_glass.c.acknowledged_by.is_(None))
+    return connection.execute(query).all()
+
+
+def acknowledge_broken_glass(
+    connection: sa.Connection, identifier: str, *, by: str, acknowledgement: str, now: datetime
+) -> bool:
+    """Note that an officer has seen it; False when it was acknowledged before."""
+    noted = connection.execute(
+        broken_glass.update()
+        .where(broken_glass.c.id == identifier, broken_glass.c.acknowledged_by.is_(None))
+        .values(acknowledged_by=by, acknowledged_at=now, acknowledgement=acknowledgement)
+    )
+    return noted.rowcount == 1
