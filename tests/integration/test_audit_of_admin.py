@@ -187,6 +187,11 @@ def removable_audience(admin: Administrator) -> list[str]:
     return [made["id"], *admin.account]
 
 
+def known_window(admin: Administrator) -> list[str]:
+    admin.run("calendar", "add", "Winter", "2026-12-18", "2027-01-01")
+    return ["Winter"]
+
+
 def owned_ids(admin: Administrator) -> list[str]:
     admin.run("ownership", "add", "--chid", CHID, *admin.account)
     return ["--chid", CHID, *admin.account]
@@ -229,6 +234,8 @@ WRITES: dict[str, Prepared] = {
     "approval reject": on_label(Administrator.waiting_label),
     "audience create": of_account("Beta", "--description", "d"),
     "audience remove": removable_audience,
+    "calendar add": lambda _: ["Winter", "2026-12-18", "2027-01-01"],
+    "calendar remove": known_window,
     "certificate add": lambda admin: [admin.certificate(), *admin.account],
     "certificate challenge": lambda admin: ["--output", str(admin.folder / "challenge.cab"), *admin.account],
     "certificate remove": registered_certificate,
@@ -271,6 +278,8 @@ OF_NO_SERVICE = {"officer key"}
 OF_THE_SERVICE = {
     "agreement publish",
     "agreement withdraw",
+    "calendar add",
+    "calendar remove",
     "key issue",
     "key offline",
     "key rotate",

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from click.testing import CliRunner, Result
 
 from hwdash.cli.main import cli
 from hwdash.cli.output import Refused
+from hwdash.clock import system_clock
 from hwdash.domain.ownership import IdKind
 from hwdash.settings import Settings
 from hwdash.storage.database import Database
@@ -202,6 +204,56 @@ class TestApproval:
         assert not admin.json("approval", *command, str(by_ada), "--by", "ada@vendor.example")["already"]
 
 
+class TestCalendar:
+    def test_windows_are_added_listed_with_those_of_the_rule_and_removed(self, admin: Administrator) -> None:
+        made = admin.json("calendar", "add", "Winter", "2090-12-18", "2091-01-01", "--all-drivers")
+        winter = {"firstDay": "2090-12-18", "lastDay": "2091-01-01", "holds": "every driver", "isRule": False}
+        assert made == {"name": "Winter"} | winter
+        admin.json("calendar", "add", "Past", "2001-01-01", "2001-01-02")
+        listed = admin.json("calendar", "list")["windows"]
+        assert listed[-1] == made
+        assert len(listed) in (12, 13)  # this month's may be over
+        assert {each["isRule"] for each in listed[:-1]} == {True}
+        assert "what needs approval" in admin.run("calendar", "list").stdout
+        assert "removed Winter" in admin.run("calendar", "remove", "Winter").stdout
+        assert made not in admin.json("calendar", "list")["windows"]
+        assert "has no window Winter" in admin.refused("calendar", "remove", "Winter")
+
+    def test_what_is_wrong_with_a_window_is_told_at_once(self, admin: Administrator) -> None:
+        admin.json("calendar", "add", "Winter", "2090-12-18", "2091-01-01")
+        said = admin.refused("calendar", "add", "winter", "2090-12-18", "2090-12-17", code=2)
+        assert "name: There is a window winter already" in said
+        assert "lastDay: Must be" in said
+        assert "2090-13-01" in admin.refused("calendar", "add", "x", "2090-13-01", "2090-12-17", code=2)
+
+    def test_an_approver_sees_beforehand_when_it_would_go_live(self, admin: Administrator, waiting: int) -> None:
+        assert admin.json("approval", "show", str(waiting))["goesLiveAt"] is None
+        today = system_clock().date()
+        ends = today + timedelta(days=20)
+        admin.json("calendar", "add", "Moratorium", str(today - timedelta(days=1)), str(ends), "--all-drivers")
+        assert admin.json("approval", "show", str(waiting))["heldBackBy"] == []
+        admin.run("account", "policy", "--release-calendar", "on")
+        shown = admin.json("approval", "show", str(waiting))
+        assert shown["goesLiveAt"] >= f"{ends + timedelta(days=1)}T00:00:00"
+        assert "Moratorium" in shown["heldBackBy"]
+        assert "held back by the release calendar: Moratorium" in admin.run("approval", "show", str(waiting)).stdout
+
+    def test_what_waits_looks_anew_when_calendar_or_policy_change(self, admin: Administrator, waiting: int) -> None:
+        admin.stage.pass_time(seconds=15)
+        first, last = str(admin.stage.now.date()), str(admin.stage.now.date() + timedelta(days=3))
+        changes = (
+            (("account", "policy", "--release-calendar", "on"), False),
+            (("calendar", "add", "Audit", first, last), True),
+            (("account", "policy", "--release-calendar", "off"), False),
+            (("account", "policy", "--release-calendar", "on"), True),
+            (("calendar", "remove", "Audit"), False),
+        )
+        for command, is_held in changes:
+            assert admin.run(*command).exit_code == 0
+            messages = admin.stage.wake(waiting).messages
+            assert any("holds it back" in each for each in messages) is is_held, command
+
+
 class TestRollout:
     def test_what_is_rolled_out_is_listed(self, admin: Administrator, rolling: int) -> None:
         (listed,) = admin.json("rollout", "list")["labels"]
@@ -291,6 +343,7 @@ class TestPolicy:
             "coEngineering": False,
             "automaticDelivery": True,
             "promoterRole": False,
+            "releaseCalendar": False,
             "classChids": {"firmware": "required", "display": "forbidden"},
         }
 

@@ -1,7 +1,7 @@
 """The workflow of a shipping label over a real database, with a clock that the tests move."""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from hwdash.domain.audience import TEST_REGISTRY_KEY
+from hwdash.domain.calendar import Window
 from hwdash.domain.rollout import Wish, percent_at
 from hwdash.pipeline import microsoft_approval, publishing, review
 from hwdash.pipeline.approval import approve, reject
@@ -19,7 +20,9 @@ from hwdash.pipeline.review import Decision
 from hwdash.pipeline.rollout_wishes import NotRollingOut, ask, take_label_back
 from hwdash.pipeline.submission import SubmissionWorkflow
 from hwdash.storage.accounts import set_policy
+from hwdash.storage.calendar import add_window, remove_window
 from hwdash.storage.database import Database
+from hwdash.storage.label_progress import wake_held_labels
 from hwdash.storage.label_tables import label_chids, label_hardware_ids
 from hwdash.storage.labels import cancel_label
 from hwdash.storage.submissions import claim_step, end_step
@@ -297,6 +300,94 @@ class TestAutomaticDelivery:
             assert cancel_label(connection, rolling_id, stage.now)
         assert not stage.label(published_id).is_cancelled
         assert stage.wake(rolling_id).state == "failed"
+
+
+class TestReleaseCalendar:
+    """NOON is a Monday, the 23rd of November 2026; the second Tuesday of December is the 8th."""
+
+    def approved(self, stage: Stage, when: datetime, **label: Any) -> sa.Row[Any]:
+        """A label whose fifteen seconds end at this time."""
+        stage.now = when - timedelta(seconds=15)
+        label_id = stage.new_label(stage.new_submission(), **label)
+        stage.run(label_id)
+        stage.now = when
+        return stage.wake(label_id)
+
+    def enter(self, stage: Stage, *windows: Window) -> None:
+        with stage.database.writing() as connection:
+            for each in windows:
+                add_window(connection, each, NOON)
+            wake_held_labels(connection)
+
+    def test_what_needs_approval_waits_for_the_day_after_the_updates(self, stage: Stage) -> None:
+        trust(stage, releaseCalendar=True)
+        label = self.approved(stage, datetime(2026, 12, 7, 9, tzinfo=UTC), specifications=AUTOMATIC)
+        assert stands(label) == ("microsoftApproval", "started")
+        assert label.messages == [
+            "Goes live at 2026-12-10T00:00:00Z.",
+            "The release calendar holds it back until 2026-12-10T00:00:00Z: updates of 2026-12.",
+        ]
+        assert (label.live_targeting, label.wake_at) == (None, datetime(2026, 12, 10, tzinfo=UTC))
+        stage.now = label.wake_at
+        assert stage.wake(label.id).messages == ["Gradual rollout: 1 %, day 1 of 30"]
+
+    def test_a_rollout_that_has_begun_goes_on(self, stage: Stage) -> None:
+        trust(stage, releaseCalendar=True)
+        label = self.approved(stage, datetime(2026, 12, 6, 9, tzinfo=UTC), specifications=AUTOMATIC)
+        stage.now = datetime(2026, 12, 8, 9, tzinfo=UTC)
+        assert stage.wake(label.id).messages == ["Gradual rollout: 1 %, day 3 of 30"]
+
+    def test_what_needs_nobodys_approval_is_held_by_what_holds_every_driver_alone(self, stage: Stage) -> None:
+        trust(stage, releaseCalendar=True)
+        assert stands(self.approved(stage, datetime(2026, 12, 8, tzinfo=UTC)))[1] == "completed"
+        self.enter(stage, Window("Winter", date(2026, 12, 18), date(2027, 1, 1), holds_all=True))
+        label = self.approved(stage, datetime(2026, 12, 24, tzinfo=UTC))
+        assert label.wake_at == datetime(2027, 1, 2, tzinfo=UTC)
+        stage.now = label.wake_at
+        assert stands(stage.wake(label.id))[1] == "completed"
+
+    def test_a_go_live_date_is_moved_to_the_next_free_day_and_that_is_told_beforehand(self, stage: Stage) -> None:
+        trust(stage, releaseCalendar=True)
+        asked = AUTOMATIC | {"goLiveDate": "2026-12-09T23:00:00-05:00"}  # the 10th in UTC
+        label = self.approved(stage, NOON, specifications=asked)
+        assert label.messages == ["Goes live at 2026-12-10T04:00:00Z."]
+        self.enter(stage, Window("Feature update", date(2026, 12, 10), date(2026, 12, 12)))
+        label = stage.wake(label.id)
+        assert label.messages[0] == "Goes live at 2026-12-13T00:00:00Z."
+        assert label.messages[1].endswith(": Feature update.")
+        with stage.database.writing() as connection:
+            assert remove_window(connection, "Feature update")
+            wake_held_labels(connection)
+        assert stage.wake(label.id).messages == ["Goes live at 2026-12-10T04:00:00Z."]
+
+    def test_who_waits_for_approval_reads_of_it_while_it_is_so(self, stage: Stage) -> None:
+        trust(stage, releaseCalendar=True, approval="required")
+        label = self.approved(stage, datetime(2026, 12, 9, tzinfo=UTC), specifications=AUTOMATIC)
+        assert label.messages[-1].startswith("The release calendar holds it back until 2026-12-10T00:00:00Z")
+        stage.now = datetime(2026, 12, 10, tzinfo=UTC)
+        label = stage.wake(label.id)
+        assert not any("calendar" in each for each in label.messages)
+        assert label.wake_at is None
+        with stage.database.writing() as connection:
+            approve(connection, label.id, word(stage))
+        assert stage.wake(label.id).messages == ["Gradual rollout: 1 %, day 1 of 30"]
+
+    def test_test_machines_expiry_and_accounts_without_it_are_not_held(self, stage: Stage) -> None:
+        trust(stage, releaseCalendar=True)
+        submission_id = stage.new_submission()
+        live = published(stage, submission_id)
+        self.enter(stage, Window("For ever", date(2027, 1, 1), date(2027, 12, 31), holds_all=True))
+        in_it = datetime(2027, 6, 1, tzinfo=UTC)
+        tests = self.approved(stage, in_it, specifications=AUTOMATIC, audiences=[TEST_REGISTRY_KEY.id])
+        assert stands(tests)[1] == "completed"
+        stage.restart(live)
+        with stage.database.writing() as connection:
+            connection.execute(label_hardware_ids.update().values(state="pendingRemove"))
+        stage.run(live)
+        stage.pass_time(seconds=15)
+        assert stands(stage.wake(live))[1] == "completed"
+        trust(stage)
+        assert stands(self.approved(stage, in_it))[1] == "completed"
 
 
 class TestApproval:

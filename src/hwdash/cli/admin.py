@@ -15,6 +15,7 @@ GROUPS = {
     "relationship": ("hwdash.cli.admin_relationship", "relationship", "Who may target an owner's ids."),
     "approval": ("hwdash.cli.admin_approval", "approval", "The shipping labels that wait for a person's approval."),
     "rollout": ("hwdash.cli.admin_rollout", "rollout", "The gradual rollouts of shipping labels."),
+    "calendar": ("hwdash.cli.admin_calendar", "calendar", "The release calendar: days on which no driver goes live."),
     "key": ("hwdash.cli.admin_key", "key", "The signing keys: list, rotate, ceremonies with the root keys."),
     "recall": ("hwdash.cli.admin_recall", "recall", "Take released drivers back."),
     "audit": ("hwdash.cli.admin_audit", "audit", "The audit log: list, checkpoint, verify."),

@@ -16,6 +16,7 @@ from hwdash.domain.rollout import check_phases
 from hwdash.storage import accounts
 from hwdash.storage.accounts import Account
 from hwdash.storage.agreements import signed_by_account
+from hwdash.storage.label_progress import wake_held_labels
 from hwdash.storage.principals import unsigned_agreements
 
 
@@ -129,6 +130,9 @@ def _read_class_chids(_context: click.Context, _option: click.Parameter, text: s
 @click.option("--automatic-delivery", type=SWITCH, help="Let labels install a driver without asking.")
 @click.option("--promoter-role", type=SWITCH, help="Such labels need the role Shipping Label Promoter, too.")
 @click.option(
+    "--release-calendar", type=SWITCH, help="Have labels go live on days that the release calendar leaves free."
+)
+@click.option(
     "--class-chids",
     callback=_read_class_chids,
     metavar="CLASS=RULE,...",
@@ -152,6 +156,8 @@ def policy(account: int | None, data: Path | None, **wanted: Any) -> None:
         if found := check_phases(changed.rollout, changed.watch_days):
             refuse(f"The rollout is not valid: {'; '.join(found)}.", Exit.USAGE)
         accounts.set_policy(connection, account_id, known | changes)
+        if "releaseCalendar" in changes:
+            wake_held_labels(connection, account_id)
     for name, value in wanted.items():
         if value is not None:
             click.echo(f"account {account_id}: {name.replace('_', ' ')} is {_as_option(value)}")

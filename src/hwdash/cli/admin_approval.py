@@ -11,13 +11,17 @@ from hwdash.cli.admin_decisions import decision, decision_told
 from hwdash.cli.admin_options import BY, transaction
 from hwdash.cli.output import json_option, print_json, print_table
 from hwdash.cli.service_options import data_option
+from hwdash.clock import system_clock
 from hwdash.domain.ownership import IdKind
 from hwdash.drivers.package import listing
 from hwdash.pipeline.approval import DeciderRefused, NotWaiting, approve, label_of, reject, waiting
+from hwdash.pipeline.microsoft_approval import go_live_date
 from hwdash.pipeline.pre_process_shipping_label import justifications_of
+from hwdash.pipeline.release_calendar import held_back
 from hwdash.pipeline.review import APPROVED, REJECTED
 from hwdash.storage.labels import chids_of, hardware_ids_of
 from hwdash.storage.ownership import account_names, owners_of, owners_of_hardware_ids
+from hwdash.wire.base import rfc3339
 
 
 @click.group()
@@ -47,12 +51,16 @@ def show(label_id: int, as_json: bool, data: Path | None) -> None:
     """Show what LABEL_ID asks for, why, and whose the ids are."""
     with decision_told(NotWaiting, DeciderRefused), transaction(data) as connection:
         row = label_of(connection, label_id)
-        shown = _document(row) | _targets(connection, row)
+        shown = _document(row) | _release(connection, row) | _targets(connection, row)
     if as_json:
         print_json(shown)
         return
     for name in ("labelId", "requestId", "account", "productName", "submissionId", "name", "currentStep", "state"):
         click.echo(f"{name}: {shown[name]}")
+    if shown["goesLiveAt"]:
+        click.echo(f"goesLiveAt: {shown['goesLiveAt']}")
+    for each in shown["heldBackBy"]:
+        click.echo(f"held back by the release calendar: {each}")
     for name in ("reasons", "justifications"):
         for each in shown[name]:
             click.echo(f"{name}: {each}")
@@ -124,6 +132,19 @@ def _document(row: sa.Row[Any]) -> dict[str, Any]:
         "run": row.run,
         "reasons": asked.get("reasons", []),
         "createdBy": row.created_by,
+    }
+
+
+def _release(connection: sa.Connection, row: sa.Row[Any]) -> dict[str, Any]:
+    """When it would go live, were it approved now, and what of the calendar puts it off."""
+    if not row.approval or not row.is_unfinished or row.rollout is not None:
+        return {"goesLiveAt": None, "heldBackBy": []}
+    moment = max(system_clock(), go_live_date(row) or system_clock())
+    held = held_back(connection, row, moment)
+    goes_live_at = held.until if held else go_live_date(row)
+    return {
+        "goesLiveAt": rfc3339(goes_live_at) if goes_live_at else None,
+        "heldBackBy": list(held.names) if held else [],
     }
 
 

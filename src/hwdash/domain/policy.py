@@ -30,6 +30,8 @@ class Policy:
     """Labels may have Windows Update install a driver without being asked (contract/dashboard.md 115)."""
     promoter_role: bool = False
     """Such labels need the role Shipping Label Promoter too (contract/api.md 8.3)."""
+    release_calendar: bool = False
+    """Labels go live on days that the release calendar leaves free (domain/calendar.py)."""
     class_chids: tuple[tuple[str, str], ...] = (("firmware", "required"), ("display", "forbidden"))
     """Classes, in lower case, whose labels must have CHIDs or must not (contract/dashboard.md 101)."""
 
@@ -47,6 +49,7 @@ class Policy:
             co_engineering=bool(stored.get("coEngineering", default.co_engineering)),
             automatic_delivery=bool(stored.get("automaticDelivery", default.automatic_delivery)),
             promoter_role=bool(stored.get("promoterRole", default.promoter_role)),
+            release_calendar=bool(stored.get("releaseCalendar", default.release_calendar)),
             class_chids=tuple(stored.get("classChids", dict(default.class_chids)).items()),
         )
 
@@ -62,5 +65,6 @@ class Policy:
             "coEngineering": self.co_engineering,
             "automaticDelivery": self.automatic_delivery,
             "promoterRole": self.promoter_role,
+            "releaseCalendar": self.release_calendar,
             "classChids": dict(self.class_chids),
         }

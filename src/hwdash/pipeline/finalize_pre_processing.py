@@ -31,7 +31,7 @@ def run(connection: sa.Connection, label: sa.Row[Any], _now: datetime) -> LabelS
     if label.destination != LabelDestination.WINDOWS_UPDATE or Policy.of(label.policy).approval == "automatic":
         return Moved({"approval": None})
     targets = targets_of(connection, label)
-    reasons = [] if targets.is_expiry else list(_reasons(label, targets))
+    reasons = [] if targets.is_expiry else list(approval_reasons(label, targets))
     return Moved({"approval": {"requestId": new_long_id(), "reasons": reasons} if reasons else None})
 
 
@@ -47,7 +47,8 @@ def is_for_test_machines(label: sa.Row[Any]) -> bool:
     return bool(audiences) and all(each.lower() == TEST_REGISTRY_KEY.id for each in audiences)
 
 
-def _reasons(label: sa.Row[Any], targets: Targets) -> Iterator[str]:
+def approval_reasons(label: sa.Row[Any], targets: Targets) -> Iterator[str]:
+    """Why a person has to approve what the label targets. ``label`` is the row of a claimed step."""
     if is_automatic(label):
         yield "it is delivered automatically"
     if is_co_engineered(label.specifications, label.targeting):

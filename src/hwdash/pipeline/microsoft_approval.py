@@ -1,5 +1,7 @@
 """microsoftApproval: a person's word where one is needed, then the go-live date, then gradual rollout or flight.
 
+The release calendar moves the day on which it goes live.
+
 Every label is seen here for a while, because there are clients that wait for this step and for no later one. All the
 time it can be cancelled and not be changed (contract/api.md 4.15 and 6.3, contract/dashboard.md 94 and 128 to 134).
 """
@@ -16,6 +18,7 @@ from hwdash.pipeline.finalize_pre_processing import is_automatic, is_for_test_ma
 from hwdash.pipeline.label_targets import targets_of
 from hwdash.pipeline.label_work import Failed, LabelStepResult, Moved, Wait
 from hwdash.pipeline.ownership import owners_by_id
+from hwdash.pipeline.release_calendar import held_back
 from hwdash.pipeline.review import REJECTED
 from hwdash.storage.label_progress import adds_hardware_ids, expire, go_live
 
@@ -42,12 +45,17 @@ def _still_waits(connection: sa.Connection, label: sa.Row[Any], now: datetime) -
     if decision == REJECTED:
         return Failed(list(_rejection(connection, approval)))
     told = () if decision else _waits_for_approval(approval)
-    seen_at = label.step_since + VISIBLE_FOR
-    if now < seen_at or decision is None:
-        return Wait(seen_at if now < seen_at else None, told)
-    go_live_at = go_live_date(label)
+    seen_at, go_live_at = label.step_since + VISIBLE_FOR, go_live_date(label)
+    held = held_back(connection, label, max(now, go_live_at or now))
+    told += (held.message,) if held else ()
+    if now < seen_at:
+        return Wait(seen_at, told)
+    go_live_at = held.until if held else go_live_at
+    if decision is None:
+        # What is told of the calendar is true until then.
+        return Wait(held.until if held else None, told)
     if go_live_at is not None and now < go_live_at:
-        return Wait(go_live_at, (f"Goes live at {go_live_at:%FT%TZ}.",))
+        return Wait(go_live_at, (f"Goes live at {go_live_at:%FT%TZ}.", *told))
     return None
 
 

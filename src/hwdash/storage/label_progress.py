@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from hwdash.storage.label_tables import label_chids, label_hardware_ids, shipping_labels
 from hwdash.storage.tables import accounts, products, submissions
-from hwdash.vocabulary import LIVE_STATES, DistributionState, WorkflowState
+from hwdash.vocabulary import LIVE_STATES, DistributionState, LabelStep, WorkflowState
 
 AT_ONCE = datetime(1970, 1, 1, tzinfo=UTC)
 """A wake_at that has come by every clock."""
@@ -156,6 +156,15 @@ def wake_labels_of(connection: sa.Connection, submission_id: int) -> None:
         .where(shipping_labels.c.submission_id == submission_id, shipping_labels.c.state.in_(_UNFINISHED))
         .values(wake_at=AT_ONCE)
     )
+
+
+def wake_held_labels(connection: sa.Connection, account_id: int | None = None) -> None:
+    """The release calendar has changed, or whether an account heeds it: the labels that wait for a day look anew."""
+    table = shipping_labels.c
+    waits = [table.current_step == LabelStep.MICROSOFT_APPROVAL, table.state == WorkflowState.STARTED]
+    if account_id is not None:
+        waits.append(table.account_id == account_id)
+    connection.execute(shipping_labels.update().where(*waits, table.rollout.is_(None)).values(wake_at=AT_ONCE))
 
 
 def is_label_due(connection: sa.Connection, now: datetime) -> bool:

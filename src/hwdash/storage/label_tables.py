@@ -143,3 +143,14 @@ relationships = sa.Table(
     sa.Column("decided_by", sa.String(200)),
     sa.Column("reason", sa.String(2000)),
 )
+
+# The release calendar of the operator: days of UTC, both included, on which drivers are held back (domain/calendar.py).
+release_windows = sa.Table(
+    "release_windows",
+    metadata,
+    sa.Column("name", sa.String(200), primary_key=True),
+    sa.Column("first_day", sa.Date, nullable=False),
+    sa.Column("last_day", sa.Date, nullable=False),
+    sa.Column("holds_all", sa.Boolean, nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+)

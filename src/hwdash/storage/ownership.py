@@ -10,6 +10,7 @@ from hwdash.domain.errors import Code, DomainError
 from hwdash.domain.identifiers import new_long_id
 from hwdash.domain.ownership import IdKind, beginnings, check_ids, is_covered
 from hwdash.storage.label_tables import owned_ids, relationships
+from hwdash.storage.one_at_a_time import one_at_a_time
 from hwdash.storage.tables import accounts
 
 REQUESTED, APPROVED, REJECTED = "requested", "approved", "rejected"
@@ -25,9 +26,7 @@ def add_owned(
     Raises DomainError with every id that is none or that another account owns.
     """
     ids = check_ids(given)
-    if connection.dialect.name == "postgresql":
-        # Two that look at once would find the same id free. SQLite lets one write at a time anyway.
-        connection.execute(sa.text("LOCK TABLE owned_ids IN SHARE ROW EXCLUSIVE MODE"))
+    one_at_a_time(connection, owned_ids)
     taken: list[tuple[str, str]] = []
     new: list[tuple[IdKind, str]] = []
     for kind, value in ids:
