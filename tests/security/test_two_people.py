@@ -70,7 +70,14 @@ class Administered:
     @property
     def state(self) -> list[Any]:
         """All that the changes of these tests could have changed."""
-        tables = "applications", "application_secrets", "application_certificates", "users", "signing_certificates"
+        tables = (
+            "accounts",
+            "applications",
+            "application_secrets",
+            "application_certificates",
+            "users",
+            "signing_certificates",
+        )
         files = [file.read_bytes() for file in sorted((self.data / "keys").glob("*.json"))]
         return [*(self.rows(f"SELECT * FROM {table}") for table in tables), files]
 
@@ -122,6 +129,7 @@ def grants(service: Administered, folder: Path) -> dict[str, tuple[str, ...]]:
         "app roles": ("app", "roles", service.client_id, "Administrator"),
         "app enable": ("app", "enable", service.client_id),
         "user create": ("user", "create", "eve", "--role", "Administrator"),
+        "account enroll": ("account", "enroll"),
         "certificate add": ("certificate", "add", certificate),
         "officer add": ("officer", "add", "eve", "--public-key", f"{service.keys['eve']}.pub"),
         "officer policy": ("officer", "policy", "--role-grants", "1", "--certificates", "1"),
@@ -130,13 +138,14 @@ def grants(service: Administered, folder: Path) -> dict[str, tuple[str, ...]]:
 
 GRANTS = (
     "app create", "app secret", "app rotate-secret", "app certificate", "app roles", "app enable", "user create",
-    "certificate add", "officer add", "officer policy",
+    "account enroll", "certificate add", "officer add", "officer policy",
 )  # fmt: skip
 
 
 @pytest.mark.parametrize("grant", GRANTS)
 def test_one_person_gets_nothing_done_and_two_get_it(service: Administered, tmp_path: Path, grant: str) -> None:
     service.done("app", "disable", service.client_id)
+    service.done("account", "suspend")
     words, before = grants(service, tmp_path)[grant], service.state
     assert "This takes two people" in service.refused(*words)
     assert "there is no officer eve" in service.refused(*words, by=EVE)
@@ -187,6 +196,13 @@ def test_the_audit_log_names_both(service: Administered) -> None:
     assert {"officer": "ann", "command": "admin app roles"} in details
     assert details[-1]["officers"] == ["ann", "bob"]
     assert details[-1]["pendingChange"] == change
+
+
+def test_an_officer_submits_as_somebody_who_is_known(service: Administered) -> None:
+    words = ("officer", "add", "eve", "--public-key", f"{service.keys['eve']}.pub", "--submits-as")
+    assert "there is no application or person mistyped" in service.refused(*words, "mistyped", by=ANN)
+    service.done("pending", "confirm", service.asked(*words, service.client_id), by=BOB)
+    assert DualControl.read(keys_folder(service.data)).officers["eve"].submits_as == (service.client_id,)
 
 
 def test_a_command_that_would_be_refused_is_refused_before_anybody_is_asked(service: Administered) -> None:

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from hwdash.cli.admin_options import ACCOUNT, account_named, transaction
 from hwdash.cli.output import Exit, json_option, print_json, print_table, refuse
 from hwdash.cli.service_options import data_option
+from hwdash.cli.two_people import Rule, two_people
 from hwdash.clock import system_clock
 from hwdash.domain.access import AccountStatus
 from hwdash.domain.policy import APPROVALS, CHID_RULES, Policy
@@ -80,6 +81,7 @@ def new_account(name: str, tenant_id: str | None, pending: bool, data: Path | No
 
 @account.command("enroll")
 @ACCOUNT
+@two_people(Rule.ROLE_GRANTS)
 @data_option
 def enroll(account: int | None, data: Path | None) -> None:
     """Enrol an account in the programme, or end its suspension."""

@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from hwdash.cli.admin_options import who_decides
 from hwdash.cli.output import Exit, refuse
 from hwdash.clock import system_clock
-from hwdash.pipeline.review import Decision, ReasonRefused
+from hwdash.domain.reason import ReasonRefused
+from hwdash.pipeline.review import Decision
 
 
 @contextmanager

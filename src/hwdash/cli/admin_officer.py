@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import click
+import sqlalchemy as sa
 
 from hwdash.cli.admin_options import transaction
 from hwdash.cli.officer_options import dual_control, officer_passphrase
@@ -28,6 +29,7 @@ from hwdash.signing.officers import (
     read_public_key,
 )
 from hwdash.storage.audit import append, operator
+from hwdash.storage.principals import known_principals
 
 _SWITCH = click.Choice(["on", "off"])
 _PEOPLE = click.IntRange(1, 2)
@@ -108,8 +110,10 @@ def add(name: str, public_key: Path, submits_as: tuple[str, ...], data: Path | N
     with told_plainly():
         key = read_public_key(public_key.read_bytes(), str(public_key))
     made = Officer(name, key, submits_as, system_clock())
-    with _changed(data, "admin officer add", name, keyId=made.key_id, submitsAs=list(submits_as)) as change:
-        change(lambda control: control.with_officer(made))
+    with _changed(data, "admin officer add", name, keyId=made.key_id, submitsAs=list(submits_as)) as changing:
+        if unknown := sorted(set(submits_as) - known_principals(changing.connection, submits_as)):
+            refuse(f"there is no application or person {', '.join(unknown)}: name the client id, or the user's id.")
+        changing.become(changing.before.with_officer(made))
     say(f"{name} is an officer now. Compare the key id with them, by another way than the file came: {made.key_id}")
 
 
@@ -119,8 +123,8 @@ def add(name: str, public_key: Path, submits_as: tuple[str, ...], data: Path | N
 @data_option
 def remove(name: str, data: Path | None) -> None:
     """NAME is an officer no longer: from now on nothing that they signed counts."""
-    with _changed(data, "admin officer remove", name) as change:
-        change(lambda control: control.without_officer(name))
+    with _changed(data, "admin officer remove", name) as changing:
+        changing.become(changing.before.without_officer(name))
     click.echo(f"removed {name}")
 
 
@@ -144,30 +148,35 @@ def change_policy(
     wanted: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if not wanted:
         refuse("Say what to change: --release, --role-grants, --certificates or --allow-break-glass.", Exit.USAGE)
-    with _changed(data, "admin officer policy", "policy", **wanted) as change:
-        after = change(lambda control: control.with_policy(replace(control.policy, **wanted)))
+    with _changed(data, "admin officer policy", "policy", **wanted) as changing:
+        after = changing.before.with_policy(replace(changing.before.policy, **wanted))
+        changing.become(after)
     for name, value in policy_document(after.policy).items():
         click.echo(f"{name}: {value}")
 
 
-_Change = Callable[[Callable[[DualControl], DualControl]], DualControl]
+@dataclass(frozen=True, slots=True)
+class _Changing:
+    """A change of officers or policy that is under way."""
+
+    connection: sa.Connection
+    before: DualControl
+    become: Callable[[DualControl], None]
 
 
 @contextmanager
-def _changed(data: Path | None, action: str, thing: str, **details: Any) -> Iterator[_Change]:
-    """Yields what changes officers and policy, with an entry of the audit log for it."""
+def _changed(data: Path | None, action: str, thing: str, **details: Any) -> Iterator[_Changing]:
+    """Change officers and policy in the block, with an entry of the audit log for it."""
     settings = existing_service(data)
     folder = keys_folder(settings.data)
     with told_plainly(), locked_control(folder).locked(), transaction(data) as connection:
         before = DualControl.read(folder)
 
-        def change(make: Callable[[DualControl], DualControl]) -> DualControl:
-            after = make(before)
+        def become(after: DualControl) -> None:
             append(connection, act(SERVICE, system_clock(), operator(), action, ("officer", thing), **details))
             if not waits_for_another(settings):
                 after.write(folder)
-            return after
 
-        yield change
+        yield _Changing(connection, before, become)
     if not before.policy.is_dual:
         say("warning: one person changed officers or policy: as long as the policy asks for no second one, anybody can")

@@ -31,8 +31,8 @@ from hwdash.cli.officer_options import (
 )
 from hwdash.cli.output import Exit, refuse
 from hwdash.clock import system_clock
-from hwdash.domain.audit import SERVICE, act
-from hwdash.pipeline.review import BREAK_GLASS, ReasonRefused, check_reason
+from hwdash.domain.audit import BREAK_GLASS, SERVICE, act
+from hwdash.domain.reason import ReasonRefused, check_reason
 from hwdash.settings import Settings
 from hwdash.signing.broken_glass import take_alone
 from hwdash.signing.officers import Policy

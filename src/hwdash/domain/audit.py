@@ -22,6 +22,8 @@ FIRST_PREVIOUS = bytes(HASH_BYTES)
 
 REFUSED = "refused"
 """The action of an entry about something that was not done."""
+BREAK_GLASS = "break_glass"
+"""The action of an entry about what one officer did alone that needs more."""
 
 APPLICATION, PERSON, OPERATOR, WORKFLOW, UNKNOWN = "application", "person", "operator", "workflow", "unknown"
 """The kinds of actors: by client id, by user id, by the name on the machine, by the course, by the network address."""

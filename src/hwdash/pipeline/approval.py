@@ -10,7 +10,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from hwdash.domain.policy import Policy
-from hwdash.pipeline.review import APPROVED, REJECTED, Decision, ReasonRefused, check_reason
+from hwdash.domain.reason import ReasonRefused, check_reason
+from hwdash.pipeline.review import APPROVED, REJECTED, Decision
 from hwdash.storage.label_progress import AT_ONCE, find_any_label, labels_with_approval, lock_label, move_label
 from hwdash.storage.labels import chids_of, hardware_ids_of
 from hwdash.storage.tables import submissions, users

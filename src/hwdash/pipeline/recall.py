@@ -15,11 +15,12 @@ import sqlalchemy as sa
 from cryptography import x509
 
 from hwdash.domain.audit import act
+from hwdash.domain.reason import ReasonRefused, check_reason
 from hwdash.drivers.authenticode import catalog_signatures
 from hwdash.drivers.catalog import trust_list_element
 from hwdash.drivers.errors import DriversError
 from hwdash.pipeline.report import publish_label_error_report
-from hwdash.pipeline.review import Decision, ReasonRefused, check_reason
+from hwdash.pipeline.review import Decision
 from hwdash.signing.keys import KeyFolder
 from hwdash.signing.revocation import revoke
 from hwdash.storage.audit import append, operator

@@ -9,7 +9,8 @@ from typing import Any
 import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from hwdash.domain.audit import act
+from hwdash.domain.audit import BREAK_GLASS, act
+from hwdash.domain.reason import ReasonRefused, check_reason
 from hwdash.domain.submission import next_step
 from hwdash.pipeline.engine import WorkflowQueue
 from hwdash.pipeline.report import publish_error_report
@@ -25,17 +26,10 @@ from hwdash.storage.submissions import claim_step, end_step, step_results, submi
 from hwdash.vocabulary import SubmissionStep, WorkflowState
 
 APPROVED, REJECTED = "approved", "rejected"
-BREAK_GLASS = "break_glass"
-"""The action in the audit log of what one officer did alone."""
-LONGEST_REASON = 2000
 
 
 class NotInReview(Exception):
     """The submission does not wait for a review. The message says what became of it."""
-
-
-class ReasonRefused(Exception):
-    """The reason cannot be kept, or is missing."""
 
 
 class ApprovalsNeeded(Exception):
@@ -168,12 +162,6 @@ def reject(connection: sa.Connection, blobs: BlobStore, submission_id: int, deci
     changes = {"state": WorkflowState.FAILED, "messages": messages, "finished_at": decision.when}
     _end(connection, row, REJECTED, decision, changes, [report])
     return True
-
-
-def check_reason(reason: str) -> None:
-    """Raises ReasonRefused."""
-    if len(reason) > LONGEST_REASON or not reason.isprintable():
-        raise ReasonRefused(f"the reason must be one line of at most {LONGEST_REASON} printable characters")
 
 
 def _claim(connection: sa.Connection, submission_id: int, wanted: str) -> sa.Row[Any] | None:

@@ -9,8 +9,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from hwdash.domain.reason import ReasonRefused, check_reason
 from hwdash.domain.rollout import FLIGHT_DAYS, Rollout, Wish
-from hwdash.pipeline.review import Decision, ReasonRefused, check_reason
+from hwdash.pipeline.review import Decision
 from hwdash.storage.label_progress import AT_ONCE, expire, labels_with_rollout, lock_label, move_label
 from hwdash.vocabulary import LabelDestination, LabelStep, WorkflowState
 

@@ -1,5 +1,6 @@
 """Who a proven identity is, as the database knows it now: roles, account and standing are read at each request."""
 
+from collections.abc import Collection
 from typing import Any
 
 import sqlalchemy as sa
@@ -51,6 +52,15 @@ def find_principal(connection: sa.Connection, identity: str, tenant_id: str) -> 
                 unsigned=unsigned_agreements(connection, row.account_id) if row.unsigned else (),
             )
     return None
+
+
+def known_principals(connection: sa.Connection, ids: Collection[str]) -> set[str]:
+    """Those of the ids that are of an application or a user, in any account."""
+    return {
+        found
+        for column in (applications.c.client_id, users.c.id)
+        for found in connection.execute(sa.select(column).where(column.in_(ids))).scalars()
+    }
 
 
 def unsigned_agreements(connection: sa.Connection, account_id: int) -> list[str]:

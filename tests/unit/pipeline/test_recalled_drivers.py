@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from hwdash.domain.reason import ReasonRefused
 from hwdash.pipeline.recall import DeniedName, NothingToRecall, Recalled, recall_driver
-from hwdash.pipeline.review import Decision, ReasonRefused
+from hwdash.pipeline.review import Decision
 from hwdash.storage.database import Database
 from hwdash.storage.label_tables import shipping_labels
 from hwdash.storage.offers import find_candidates

@@ -6,8 +6,9 @@ from typing import cast
 import pytest
 import sqlalchemy as sa
 
+from hwdash.domain.reason import LONGEST_REASON, ReasonRefused
 from hwdash.pipeline.engine import WorkflowQueue
-from hwdash.pipeline.review import LONGEST_REASON, Decision, ReasonRefused, approve, reject
+from hwdash.pipeline.review import Decision, approve, reject
 from hwdash.signing.officers import DualControl, Policy
 from hwdash.storage.blobs import BlobStore
 
