@@ -432,7 +432,7 @@ def test_every_file_of_a_new_service_is_listed(new_service: Settings) -> None:
 def test_every_key_listed_is_made(new_service: Settings) -> None:
     page = sections(REFERENCE / "data-folder.md")
     named = {name for head in ("keys", "secrets") for row in rows(page[head]) for name in CELL.findall(row[0])}
-    made_later = {"keys/signatures.log"}
+    made_later = {"keys/signatures.log", "keys/records.pem"}
     assert {name for name in named - made_later if not (new_service.data / name).exists()} == set()
 
 

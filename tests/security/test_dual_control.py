@@ -17,6 +17,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from callers import database_of
+from examined import examined
 from hwdash.clock import system_clock
 from hwdash.pipeline.engine import WorkflowQueue
 from hwdash.pipeline.submission import SUBMISSION
@@ -26,7 +27,14 @@ from hwdash.signing.keys import KeyFolder
 from hwdash.signing.officers import DualControl, Policy
 from hwdash.signing.process import SignerProcess
 from hwdash.signing.release import Release, ReleaseControl, approval
-from hwdash.signing.signer import REQUIRED_STEPS, SPC_INDIRECT_DATA, LocalSigner, SigningRecord, SigningRequest
+from hwdash.signing.signer import (
+    REQUIRED_STEPS,
+    SPC_INDIRECT_DATA,
+    Content,
+    LocalSigner,
+    SigningRecord,
+    SigningRequest,
+)
 from hwdash.vocabulary import Role
 from officers import Appointed, Person, appoint, appointed
 from service import ApiClient, Served, download_url, hwdash, make_service, serve, signed_cabinet, until
@@ -34,7 +42,7 @@ from wire_routes import TABLE
 
 SUBMITTER = "11111111-2222-3333-4444-555555555555"
 ANN, BOB, SUE = Person("Ann"), Person("Bob"), Person("Sue", [SUBMITTER])
-RECORD = SigningRecord(7, 2, 3, "ab" * 32, dict.fromkeys(REQUIRED_STEPS, "cd" * 32), (SUBMITTER,))
+RECORD = SigningRecord(7, 2, 3, "ab" * 32, dict.fromkeys(REQUIRED_STEPS, "cd" * 32), "", (SUBMITTER,))
 
 
 @dataclass
@@ -52,7 +60,9 @@ class Guarded:
         return approval(self.control, person.name, person.key, release or RECORD.release("attestation"), **wanted)
 
     def ask(self, record: SigningRecord, identity: str = "attestation") -> None:
-        self.process.sign(SigningRequest(identity, SPC_INDIRECT_DATA, bytes(32), "Contoso", "", system_clock(), record))
+        content = Content(SPC_INDIRECT_DATA, bytes(32))
+        request = SigningRequest(identity, (content,), "Contoso", "", system_clock(), record)
+        self.process.sign(examined(self.keys, request))
 
     def refused(self, *approvals: str, identity: str = "attestation", **record: Any) -> list[str]:
         """Why the signer does not sign."""
@@ -250,7 +260,9 @@ class Robbed:
         return [
             each
             for each in entries
-            if each["submissionId"] == submission["id"] and each["identity"] in ("attestation", "whql")
+            if "refused" not in each
+            and each["submissionId"] == submission["id"]
+            and each["identity"] in ("attestation", "whql")
         ]
 
     def evidence(self, done: dict[str, Any]) -> str:

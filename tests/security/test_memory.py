@@ -154,8 +154,9 @@ def test_no_key_and_no_passphrase_while_it_signs_and_afterwards(watched: Watched
     try:
         assert client.commit(submission).status_code == 202
         until(
-            lambda: client.get_submission(submission)["workflowStatus"]["currentStep"] == "signing",
-            "no signature asked",
+            # In the review the signer is asked for the first time: how many officers have to approve.
+            lambda: client.get_submission(submission)["workflowStatus"]["currentStep"] == "manualReview",
+            "the signer is not asked",
         )
         found = watched.found(watched.others())
     finally:

@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from examined import examined, examined_statement
 from hwdash.cli.evidence import check_evidence
 from hwdash.cli.verification import Check
 from hwdash.drivers.dsse import Envelope, pae
@@ -31,7 +32,15 @@ from hwdash.signing.errors import SigningRefused
 from hwdash.signing.keys import KeyFolder
 from hwdash.signing.process import SignerProcess
 from hwdash.signing.provenance import Parameters, StatementRequest, result_digest, statement_document
-from hwdash.signing.signer import CONTENT_TYPES, REQUIRED_STEPS, LocalSigner, SigningRecord, SigningRequest, sign_bytes
+from hwdash.signing.signer import (
+    CONTENT_TYPES,
+    REQUIRED_STEPS,
+    Content,
+    LocalSigner,
+    SigningRecord,
+    SigningRequest,
+    sign_bytes,
+)
 from service import (
     API,
     HWDASH,
@@ -57,6 +66,7 @@ RECORD = SigningRecord(
     3,
     "ab" * 32,
     dict.fromkeys(REQUIRED_STEPS, "cd" * 32) | {step: result_digest(said) for step, said in RESULTS.items()},
+    "",
 )
 LATER = timedelta(days=4 * 365)
 """When every certificate below the CAs has ended."""
@@ -381,31 +391,35 @@ def test_the_statement_is_for_the_account_and_for_nobody_without_a_token(evidenc
 
 
 @pytest.fixture(scope="module")
-def signer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SignerProcess]:
-    keys = authority_in(tmp_path_factory.mktemp("signer") / "keys")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> KeyFolder:
+    return authority_in(tmp_path_factory.mktemp("signer") / "keys")
+
+
+@pytest.fixture(scope="module")
+def signer(keys: KeyFolder) -> Iterator[SignerProcess]:
     with SignerProcess.start(keys.path, environment={}) as process:
         yield process
 
 
-def test_the_signer_gives_the_provenance_key_to_no_other_request(signer: SignerProcess) -> None:
+def test_the_signer_gives_the_provenance_key_to_no_other_request(signer: SignerProcess, keys: KeyFolder) -> None:
     """A worker in the wrong hands asks for a signature over bytes of its choice."""
     for content_type in (*CONTENT_TYPES, "application/vnd.in-toto+json"):
         asked = SigningRequest(
             identity=PROVENANCE,
-            content_type=content_type,
-            content_digest=hashlib.sha256(b"a statement of the worker's own").digest(),
+            contents=(Content(content_type, hashlib.sha256(b"a statement of the worker's own").digest()),),
             program_name="x",
             url="",
             when=datetime.now(UTC),
             record=RECORD,
         )
         with pytest.raises(SigningRefused, match="there is no signing identity 'provenance'"):
-            signer.sign(asked)
+            signer.sign(examined(keys, asked))
 
 
-def facts(signer: SignerProcess) -> StatementRequest:
+@pytest.fixture(scope="module")
+def facts(signer: SignerProcess, keys: KeyFolder) -> StatementRequest:
     now = datetime.now(UTC)
-    return StatementRequest(
+    asked = StatementRequest(
         record=RECORD,
         parameters=Parameters("Product", "Submission", "attestation", (), False, False),
         submitted_name="Initial_1.cab",
@@ -419,30 +433,33 @@ def facts(signer: SignerProcess) -> StatementRequest:
         package_sha256="44" * 32,
         files=[("a/a.cat", "55" * 32)],
     )
+    return examined_statement(keys, asked)
 
 
-def test_the_signer_states_nothing_that_is_not_on_the_record_of_the_signatures(signer: SignerProcess) -> None:
+def test_the_signer_states_nothing_that_is_not_on_the_record_of_the_signatures(
+    signer: SignerProcess, facts: StatementRequest
+) -> None:
     """The worker says that another scanner looked, that somebody else approved, or that nobody had to."""
-    assert json.loads(signer.state(facts(signer)).payload)["subject"][1]["name"] == "a/a.cat"
+    assert json.loads(signer.state(facts).payload)["subject"][1]["name"] == "a/a.cat"
     for step, said in (
         ("scanning", {"engine": "a better one", "version": "9", "scannedFiles": 1}),
         ("manualReview", {"decision": "approved", "by": "the chief of security"}),
         ("validation", {"findings": [], "isDeclarative": True}),
     ):
         with pytest.raises(SigningRefused, match=f"the result of step {step} is not the one on record"):
-            signer.state(replace(facts(signer), results=RESULTS | {step: said}))
+            signer.state(replace(facts, results=RESULTS | {step: said}))
     unreviewed = {step: digest for step, digest in RECORD.finished_steps.items() if step != "manualReview"}
     with pytest.raises(SigningRefused, match="step manualReview is not on record as finished"):
-        signer.state(replace(facts(signer), record=replace(RECORD, finished_steps=unreviewed)))
+        signer.state(replace(facts, record=replace(facts.record, finished_steps=unreviewed)))
 
 
 def test_the_signer_names_no_certificate_that_is_not_its_own_for_that_use(
-    signer: SignerProcess, tmp_path: Path
+    signer: SignerProcess, facts: StatementRequest, tmp_path: Path
 ) -> None:
     rogue = authority_in(tmp_path / "rogue").certificates("attestation")[0].public_bytes(Encoding.DER)
     for certificate in (rogue, signer.chain("test")[0], signer.chain("preproduction")[0], b""):
         with pytest.raises(SigningRefused, match="the certificate is not one"):
-            signer.state(replace(facts(signer), certificate=certificate))
+            signer.state(replace(facts, certificate=certificate))
 
 
 @pytest.mark.parametrize(
@@ -467,10 +484,12 @@ def test_the_signer_names_no_certificate_that_is_not_its_own_for_that_use(
         {"preparation_findings": 7},
     ],
 )
-def test_the_signer_takes_facts_only_and_survives_what_is_none(signer: SignerProcess, change: dict[str, Any]) -> None:
+def test_the_signer_takes_facts_only_and_survives_what_is_none(
+    signer: SignerProcess, facts: StatementRequest, change: dict[str, Any]
+) -> None:
     """Raw requests, as a worker in the wrong hands can send them."""
     pid = signer.pid
-    document = statement_document(facts(signer)) | change
+    document = statement_document(facts) | change
     with pytest.raises(SigningRefused):
         signer._asked({"statement": document})
     assert signer.pid == pid
@@ -489,23 +508,25 @@ def test_the_signer_takes_facts_only_and_survives_what_is_none(signer: SignerPro
     ],
 )
 def test_results_of_another_form_do_not_get_into_a_statement(
-    signer: SignerProcess, step: str, said: dict[str, Any]
+    signer: SignerProcess, keys: KeyFolder, facts: StatementRequest, step: str, said: dict[str, Any]
 ) -> None:
-    """Not even with a record that was made up for them."""
+    """Not even with an examination of them."""
     with pytest.raises(SigningRefused, match=f"step {step} (is|are) of another form"):
-        signer.state(with_result(signer, step, said))
+        signer.state(with_result(keys, facts, step, said))
 
 
-def test_of_a_result_nothing_is_repeated_but_what_a_statement_has(signer: SignerProcess) -> None:
+def test_of_a_result_nothing_is_repeated_but_what_a_statement_has(
+    signer: SignerProcess, keys: KeyFolder, facts: StatementRequest
+) -> None:
     said = RESULTS["scanning"] | {"anything": "else", "notes": ["and more"]}
-    payload = signer.state(with_result(signer, "scanning", said)).payload
+    payload = signer.state(with_result(keys, facts, "scanning", said)).payload
     assert b"anything" not in payload
     assert b"and more" not in payload
 
 
-def with_result(signer: SignerProcess, step: str, said: dict[str, Any]) -> StatementRequest:
+def with_result(keys: KeyFolder, facts: StatementRequest, step: str, said: dict[str, Any]) -> StatementRequest:
     record = replace(RECORD, finished_steps={**RECORD.finished_steps, step: result_digest(said)})
-    return replace(facts(signer), record=record, results=RESULTS | {step: said})
+    return examined_statement(keys, replace(facts, record=record, results=RESULTS | {step: said}))
 
 
 def authority_in(folder: Path) -> KeyFolder:

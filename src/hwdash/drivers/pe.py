@@ -227,6 +227,20 @@ def authenticode_digests(
     return measure(stream, image, algorithms).digests
 
 
+def layout_sha256(stream: BinaryIO, layout: PeLayout) -> bytes:
+    """The Authenticode SHA-256 of an image whose layout is known: nothing is parsed. ParseError when it ends early."""
+    digest = hashlib.sha256()
+    for start, end in (
+        (0, layout.checksum_offset),
+        (layout.checksum_offset + 4, layout.security_entry_offset),
+        (layout.security_entry_offset + 8, layout.body_size),
+    ):
+        for chunk in _range(stream, start, end):
+            digest.update(chunk)
+    digest.update(bytes(-layout.body_size % 8))
+    return digest.digest()
+
+
 def page_hashes(stream: BinaryIO, image: PeImage, algorithm: str = "sha256") -> bytes:
     """The page hashes alone, as signatures and catalogs hold them; see ``measure`` and drivers/page_hashes.py."""
     return measure(stream, image, (), pages=(algorithm,)).page_hashes[algorithm]

@@ -9,7 +9,7 @@ import logging
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -41,6 +41,7 @@ class Ending:
     changes: dict[str, Any]
     files: list[tuple[str, str, str]] = field(default_factory=list)
     is_last: bool = False
+    examination: str = ""
 
 
 class FencedWorkflow(ABC):
@@ -70,7 +71,8 @@ class FencedWorkflow(ABC):
         if isinstance(done, Waiting):
             log.info("%s %d: %s", self.kind, object_id, done.reason)
             return Outcome.STOP
-        return self._end(work, step, self.advanced(step, done), "end_step")
+        ending = replace(self.advanced(step, done), examination=done.examination)
+        return self._end(work, step, ending, "end_step")
 
     def give_up(self, object_id: int, step: str) -> None:
         """Fail a step that was tried often enough."""

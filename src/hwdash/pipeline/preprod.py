@@ -10,15 +10,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from hwdash.pipeline import (
-    catalog_creation,
-    package_info_validation,
-    preparation,
-    scanning,
-    signing,
-    validation,
-)
+from hwdash.pipeline import signing
 from hwdash.pipeline.engine import Course
+from hwdash.pipeline.examination import EXAMINED, last_examination
 from hwdash.pipeline.fenced import Ending, FencedWorkflow, Steps
 from hwdash.pipeline.finalize_ingestion import write_signed_package
 from hwdash.pipeline.validation import served_systems
@@ -31,6 +25,7 @@ from hwdash.storage.preprod import (
     claim_step,
     drop_upload,
     end_step,
+    examinations,
     is_unfinished,
     step_results,
     unfinished_packages,
@@ -58,11 +53,7 @@ def publish_signed_files(work: Work) -> Done:
 
 
 STEPS: Steps = {
-    SubmissionStep.PACKAGE_INFO_VALIDATION: package_info_validation.run,
-    SubmissionStep.PREPARATION: preparation.run,
-    SubmissionStep.SCANNING: scanning.run,
-    SubmissionStep.VALIDATION: validation.run,
-    SubmissionStep.CATALOG_CREATION: catalog_creation.run,
+    **EXAMINED,
     SubmissionStep.SIGNING: signing.run,
     "publishSignedFiles": publish_signed_files,
 }
@@ -105,6 +96,7 @@ class PreprodWorkflow(FencedWorkflow):
             results=results,
             fence=row.fence,
             now=now,
+            examination=last_examination(examinations(connection, row.id)),
         )
 
     def is_unfinished(self, connection: sa.Connection, object_id: int) -> bool:
@@ -136,6 +128,7 @@ class PreprodWorkflow(FencedWorkflow):
             step,
             fence=work.fence,
             result=ending.result,
+            examination=ending.examination,
             changes=ending.changes,
             assets=[(kind, key, name, ending.result["sha256"]) for kind, key, name in ending.files],
             now=self.resources.clock(),

@@ -5,7 +5,6 @@ the same bytes.
 """
 
 import base64
-import hashlib
 from collections.abc import Mapping
 from datetime import datetime
 
@@ -14,8 +13,8 @@ from hwdash.pipeline.signing import record_of
 from hwdash.pipeline.work import StepFailed, Work, result_blob_key
 from hwdash.signing.errors import SigningRefused
 from hwdash.signing.provenance import SHOWN_STEPS, Parameters, StatementRequest
+from hwdash.signing.records import unsealed
 
-CHUNK = 1 << 20
 PROVENANCE = "provenance"
 """The type of the download. No word of the API: it is not among a submission's downloads on the wire."""
 
@@ -37,7 +36,7 @@ def provenance_of(work: Work, package_sha256: str, files: Mapping[str, str]) -> 
             isFlightSign=bool(work.attributes.get("isFlightSign")),
         ),
         submitted_name=work.package_name,
-        submitted_sha256=_submitted_sha256(work),
+        submitted_sha256=unsealed(work.examination).upload_sha256,
         results={step: results[step] for step in SHOWN_STEPS},
         preparation_findings=[(each["rule"], each["level"]) for each in results["preparation"]["findings"]],
         identity=signing["identity"],
@@ -67,11 +66,3 @@ def _certificate(work: Work) -> bytes:
     if "leaf" in signing:
         return base64.b64decode(signing["leaf"])
     return work.resources.signer.chain(signing["identity"])[0]
-
-
-def _submitted_sha256(work: Work) -> str:
-    digest = hashlib.sha256()
-    with work.resources.blobs.open(work.package_blob, work.package_version) as stream:
-        while chunk := stream.read(CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()

@@ -7,11 +7,14 @@ the same bytes again.
 
 import base64
 import hashlib
+import hmac
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +25,28 @@ from hwdash.pipeline.work import Done, StepFailed, Work
 from hwdash.signing.authority import PREPRODUCTION
 from hwdash.signing.errors import SigningRefused
 from hwdash.signing.provenance import result_digest
-from hwdash.signing.signer import SigningRecord, SigningRequest
+from hwdash.signing.records import unsealed
+from hwdash.signing.signer import MAX_CONTENTS, Content, SignedAttributes, SigningRecord, SigningRequest
 from hwdash.vocabulary import SubmissionStep
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ToSign:
+    """Something of the package that gets a signature."""
+
+    path: str
+    """In the package."""
+    stored: str
+    """What the signature's file is called in the workspace."""
+    content_type: str
+    content: bytes
+
+    @property
+    def is_catalog(self) -> bool:
+        """A catalog; else a PE file."""
+        return self.content_type == CATALOG_CONTENT_TYPE
 
 
 def run(work: Work) -> Done:
@@ -41,55 +62,27 @@ def run(work: Work) -> Done:
         by = work.results["manualReview"]["by"]
         log.critical("submission %d is signed by broken glass: %s released it alone", work.object_id, by)
     leaf = b""
-
-    def sign(content_type: str, content: bytes) -> bytes:
-        nonlocal leaf
+    made: dict[bool, list[dict[str, str]]] = {True: [], False: []}
+    left = to_sign(work)
+    while batch := tuple(islice(left, MAX_CONTENTS)):
         request = SigningRequest(
             identity=identity,
-            content_type=content_type,
-            content_digest=content_digest(content),
-            program_name=work.account_name,
+            contents=tuple(Content(each.content_type, content_digest(each.content)) for each in batch),
+            program_name=unsealed(work.examination).program_name,
             url=work.resources.settings.signature_url,
             when=when,
             record=record,
         )
         try:
-            signed = work.resources.signer.sign(request)
+            signatures = work.resources.signer.sign(request)
         except SigningRefused as refusal:
             raise StepFailed([f"ERROR signing.refused: {refusal}"]) from refusal
-        leaf = signed.chain[0]
-        return signed_data(
-            content_type,
-            content,
-            certificates=signed.chain,
-            attributes=signed.attributes,
-            signature=signed.signature,
-            timestamp=signed.timestamp or None,
-        )
-
-    def keep(name: str, path: str, signature: bytes) -> dict[str, str]:
-        (folder / name).write_bytes(signature)
-        return {"path": path, "stored": name, "signature": hashlib.sha256(signature).hexdigest()}
-
-    made = work.results["catalogCreation"]
-    catalogs = [
-        keep(
-            f"{number}.cat",
-            catalog["path"],
-            sign(CATALOG_CONTENT_TYPE, (work.workspace / made["folder"] / catalog["stored"]).read_bytes()),
-        )
-        for number, catalog in enumerate(made["catalogs"])
-    ]
-    files = [
-        keep(
-            f"{file['stored']}.p7",
-            file["path"],
-            sign(SPC_INDIRECT_DATA, spc_pe_image_data(bytes.fromhex(file["sha256"]))),
-        )
-        for bundle in work.results["preparation"]["bundles"]
-        for file in bundle["files"]
-        if file["layout"] is not None
-    ]
+        leaf = signatures[0].chain[0]
+        for each, signed in zip(batch, signatures, strict=True):
+            signature = _signed_data(each, signed)
+            (folder / each.stored).write_bytes(signature)
+            told = {"path": each.path, "stored": each.stored, "signature": hashlib.sha256(signature).hexdigest()}
+            made[each.is_catalog].append(told)
     return Done(
         {
             "folder": folder.name,
@@ -97,14 +90,45 @@ def run(work: Work) -> Done:
             "certificate": hashlib.sha256(leaf).hexdigest(),
             "leaf": base64.b64encode(leaf).decode(),
             "when": when.isoformat(),
-            "catalogs": catalogs,
-            "files": files,
+            "catalogs": made[True],
+            "files": made[False],
         }
     )
 
 
+def to_sign(work: Work) -> Iterator[ToSign]:
+    """Every catalog that catalogCreation made, then every PE file of the package."""
+    made = work.results[SubmissionStep.CATALOG_CREATION]
+    for number, catalog in enumerate(made["catalogs"]):
+        content = (work.workspace / made["folder"] / catalog["stored"]).read_bytes()
+        if not hmac.compare_digest(hashlib.sha256(content).hexdigest(), catalog["sha256"]):
+            raise StepFailed([f"ERROR examination.changed: {catalog['path']} is not the catalog that was made."])
+        yield ToSign(catalog["path"], f"{number}.cat", CATALOG_CONTENT_TYPE, content)
+    for bundle in work.results[SubmissionStep.PREPARATION]["bundles"]:
+        for file in bundle["files"]:
+            if file["layout"] is not None:
+                content = spc_pe_image_data(bytes.fromhex(file["sha256"]))
+                yield ToSign(file["path"], f"{file['stored']}.p7", SPC_INDIRECT_DATA, content)
+
+
+def _signed_data(what: ToSign, signed: SignedAttributes) -> bytes:
+    return signed_data(
+        what.content_type,
+        what.content,
+        certificates=signed.chain,
+        attributes=signed.attributes,
+        signature=signed.signature,
+        timestamp=signed.timestamp or None,
+    )
+
+
 def record_of(work: Work) -> SigningRecord:
-    """Why the package may be signed: the steps before this one, by the digests of their results."""
+    """Why the package may be signed: the steps before this one, by the digests of their results, and the examination.
+
+    Raises StepFailed when there is none.
+    """
+    if not work.examination:
+        raise StepFailed(["ERROR signing.refused: no examination of the package was kept. Submit it again."])
     before = [step for step in work.results if step != SubmissionStep.SIGNING]
     return SigningRecord(
         submission_id=work.object_id,
@@ -112,6 +136,7 @@ def record_of(work: Work) -> SigningRecord:
         account_id=work.account_id,
         package_sha256=work.results["packageInfoValidation"]["packageDigest"],
         finished_steps={step: result_digest(work.results[step]) for step in before},
+        examination=work.examination,
         submitters=work.submitters,
         approvals=tuple(work.results.get("manualReview", {}).get("approvals", ())),
     )

@@ -6,17 +6,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from hwdash.domain.submission import next_step
-from hwdash.pipeline import (
-    catalog_creation,
-    finalize_ingestion,
-    manual_review,
-    package_info_validation,
-    preparation,
-    scanning,
-    signing,
-    validation,
-)
+from hwdash.pipeline import finalize_ingestion, manual_review, signing
 from hwdash.pipeline.engine import Course
+from hwdash.pipeline.examination import EXAMINED, last_examination
 from hwdash.pipeline.extension_ids import bind_extension_ids, foreign_extension_ids
 from hwdash.pipeline.fenced import Ending, FencedWorkflow, Steps
 from hwdash.pipeline.report import publish_error_report
@@ -28,6 +20,7 @@ from hwdash.storage.shares import limit_to_the_shared, original_submission
 from hwdash.storage.submissions import (
     claim_step,
     end_step,
+    examinations,
     initial_submission,
     is_unfinished,
     step_results,
@@ -37,11 +30,7 @@ from hwdash.storage.submissions import (
 from hwdash.vocabulary import SUBMISSION_STEPS, SubmissionStep, SubmissionType, WorkflowState
 
 STEPS: Steps = {
-    SubmissionStep.PACKAGE_INFO_VALIDATION: package_info_validation.run,
-    SubmissionStep.PREPARATION: preparation.run,
-    SubmissionStep.SCANNING: scanning.run,
-    SubmissionStep.VALIDATION: validation.run,
-    SubmissionStep.CATALOG_CREATION: catalog_creation.run,
+    **EXAMINED,
     SubmissionStep.MANUAL_REVIEW: manual_review.run,
     SubmissionStep.SIGNING: signing.run,
     SubmissionStep.FINALIZE_INGESTION: finalize_ingestion.run,
@@ -88,6 +77,7 @@ class SubmissionWorkflow(FencedWorkflow):
             shared_product_id=row.shared_product_id,
             derives_from=_initial_of(connection, row) if row.type == SubmissionType.DERIVED else None,
             foreign_extension_ids=foreign_extension_ids(connection, row.account_id, results),
+            examination=last_examination(examinations(connection, row.id)),
         )
 
     def is_unfinished(self, connection: sa.Connection, object_id: int) -> bool:
@@ -122,6 +112,7 @@ class SubmissionWorkflow(FencedWorkflow):
             step,
             fence=work.fence,
             result=ending.result,
+            examination=ending.examination,
             changes=ending.changes,
             files=ending.files,
             now=self.resources.clock(),

@@ -14,6 +14,7 @@ from hwdash.drivers.package import Kind
 from hwdash.pipeline.child import ChildFailed, ChildLimits, run_in_child
 from hwdash.pipeline.scan_engines import ScannerUnavailable
 from hwdash.settings import Settings
+from hwdash.signing.errors import SignerUnavailable
 from hwdash.signing.process import SignerProcess
 from hwdash.storage.blobs import BlobStore
 from hwdash.storage.certificates import SigningCertificate
@@ -37,10 +38,18 @@ class Resources:
 
     settings: Settings
     blobs: BlobStore
-    signer: SignerProcess
+    signer_process: SignerProcess | None
+    """None in the examiner, which signs nothing."""
     clock: Clock
     signing_clock: Clock = system_clock
     """The times that are signed: the machine's, also where a sandbox has moved ``clock``."""
+
+    @property
+    def signer(self) -> SignerProcess:
+        """The signer's process. Raises SignerUnavailable."""
+        if self.signer_process is None:
+            raise SignerUnavailable("there is no signer here")
+        return self.signer_process
 
     @property
     def workspaces(self) -> Path:
@@ -97,6 +106,8 @@ class Work:
     """Of a derived submission."""
     foreign_extension_ids: dict[str, str] = field(default_factory=dict)
     """The extension ids of the package that other accounts own, with whose they are."""
+    examination: str = ""
+    """What the examiner sealed after the last step that it ran (signing/records.py)."""
 
     def fresh_folder(self, name: str) -> Path:
         """A new empty folder in the workspace, that no other run of the step writes to: the fence is in its name."""
@@ -187,6 +198,8 @@ class Done:
     """Columns of the object that change with it."""
     files: list[tuple[str, str, str]] = field(default_factory=list)
     """Downloads to publish: (download type, blob key, file name)."""
+    examination: str = ""
+    """What the examiner sealed, when it ran the step."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,7 +106,7 @@ def create_service(
         claim_database(connection, sandbox=sandbox)
     blobs = BlobStore(settings.data / "blobs", clock=clock, max_blob_size=settings.max_package_mb << 20)
     signer = signer or start_checked_signer(settings)
-    resources = Resources(settings=settings, blobs=blobs, signer=signer, clock=clock)
+    resources = Resources(settings=settings, blobs=blobs, signer_process=signer, clock=clock)
     workflow, preprod = SubmissionWorkflow(database, resources), PreprodWorkflow(database, resources)
     workflows = WorkflowQueue(database)
     entra = EntraTokens.of(settings, clock)

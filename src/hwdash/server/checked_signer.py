@@ -5,6 +5,7 @@ from typing import Any
 
 from hwdash.pipeline.bad_hashes import known_drivers
 from hwdash.pipeline.child import check_isolation
+from hwdash.pipeline.examination import examiner_words
 from hwdash.pipeline.scanning import check_rules
 from hwdash.server.keys import keys_folder
 from hwdash.settings import Settings
@@ -20,7 +21,9 @@ def start_checked_signer(settings: Settings) -> SignerProcess:
         under_way: list[Future[Any]] = [checks.submit(check_isolation), checks.submit(known_drivers, settings)]
         if not settings.clamd:
             under_way.append(checks.submit(check_rules, settings))
-        signer = SignerProcess.start(keys_folder(settings.data), crl_url=settings.crl_url)
+        signer = SignerProcess.start(
+            keys_folder(settings.data), crl_url=settings.crl_url, examiner=examiner_words(settings)
+        )
         try:
             for each in under_way:
                 each.result()

@@ -6,30 +6,31 @@ answers alternate. ``OPENING`` is the number of a pipe that says once where the 
 itself, so that it never is in the parent; only one that the parent was given in a variable is said outright, because
 the child must not have it in its environment.
 
-The child cannot be traced or dumped, starts no other program, and ends with its parent: by the end of the socket, and
-by PR_SET_PDEATHSIG should anything else hold the socket open.
+The child cannot be traced or dumped, and ends with its parent: by the end of the socket, and by PR_SET_PDEATHSIG should
+anything else hold the socket open. Before it opens a key it starts one program, the examiner, whose records it believes
+(records.py); when its keys are open it hands the key of the records to it, over a pipe that nobody else has.
 """
 
 import base64
-import ctypes
 import json
 import os
 import resource
-import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from io import BufferedRWPair
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from hwdash.clock import Clock, system_clock
 from hwdash.signing.authority import IDENTITIES, ensure_authority, has_signing_keys, is_sandbox_authority
 from hwdash.signing.errors import KeysError, SignerUnavailable, SigningRefused
+from hwdash.signing.hardening import harden
 from hwdash.signing.keys import KeyFolder
 from hwdash.signing.provenance import (
     SignedStatement,
@@ -38,14 +39,16 @@ from hwdash.signing.provenance import (
     parse_statement_request,
     statement_document,
 )
+from hwdash.signing.records import ensure_records_key, key_bytes
 from hwdash.signing.release import approvals_needed
 from hwdash.signing.revocation import CrlSigner, keys_state, replace_revoked
 from hwdash.signing.signer import LocalSigner, SignedAttributes, SigningRequest, parse_request, request_document
 
+R = TypeVar("R")
+
 # A request for a signature has some kilobytes; one for a statement names every file of a package, twice in its answer.
 MAX_LINE = 64 << 20
 
-_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
 # Enough to load the libraries and to open a key (16 MB); a leak ends the child, not the machine.
 _CHILD_MEMORY = 1024**3
 # What an interpreter may need to start; nothing else of the service's environment reaches the child.
@@ -60,10 +63,13 @@ class SignerProcess:
     A child that died is started again, and the request it had is sent once more: requests are repeatable.
     """
 
-    def __init__(self, keys_folder: Path, opening: Mapping[str, Any], timeout: float) -> None:
+    def __init__(
+        self, keys_folder: Path, opening: Mapping[str, Any], timeout: float, examiner: Sequence[str] = ()
+    ) -> None:
         self._keys_folder = keys_folder
         self._opening = opening
         self._timeout = timeout
+        self._examiner = tuple(examiner)
         self._child: _Child | None = None
         # One thread that lives as long as this object: it keeps requests in turn, and PR_SET_PDEATHSIG
         # is sent when the thread that started the child ends, not the process.
@@ -77,16 +83,18 @@ class SignerProcess:
         timeout: float = 30.0,
         environment: Mapping[str, str] = os.environ,
         crl_url: str = "",
+        examiner: Sequence[str] = (),
     ) -> "SignerProcess":
         """Start the process and wait until it has loaded its keys.
 
         ``timeout`` is in seconds, for the start and for each answer. ``crl_url`` is for certificates that it renews.
+        ``examiner`` is the module that examines packages and its arguments (pipeline/examination.py); empty: none does.
         Raises KeysError when the keys cannot be used, SignerUnavailable when the process does not come up.
         """
         source = {name: environment[name] for name in _PASSPHRASE_SOURCE if environment.get(name)}
         # The child works in another folder.
         source |= {name: os.path.abspath(path) for name, path in source.items() if name != _PASSPHRASE_SOURCE[0]}
-        signer = cls(keys_folder, {"environment": source, "crlUrl": crl_url}, timeout)
+        signer = cls(keys_folder, {"environment": source, "crlUrl": crl_url}, timeout, examiner)
         try:
             signer._thread.submit(signer._running).result()
         except _ChildFailed as error:
@@ -119,11 +127,11 @@ class SignerProcess:
             raise SigningRefused(f"there is no signing identity {identity!r}; there are {', '.join(IDENTITIES)}")
         return chains[identity]
 
-    def sign(self, request: SigningRequest) -> SignedAttributes:
-        """Sign, or raise SigningRefused (for good) or SignerUnavailable (try again later)."""
-        answer = self._asked(request_document(request))
-        attributes, signature, timestamp = _decoded(answer, "attributes", "signature", "timestamp")
-        return SignedAttributes(attributes, signature, self.chain(request.identity), timestamp)
+    def sign(self, request: SigningRequest) -> list[SignedAttributes]:
+        """Sign all, or raise SigningRefused (for good) or SignerUnavailable (try again later)."""
+        answer, chain = self._asked(request_document(request)), self.chain(request.identity)
+        parts = (_decoded(each, "attributes", "signature", "timestamp") for each in answer["signed"])
+        return [SignedAttributes(attributes, signature, chain, stamp) for attributes, signature, stamp in parts]
 
     def state(self, request: StatementRequest) -> SignedStatement:
         """Have a statement of provenance made, or raise SigningRefused (for good) or SignerUnavailable."""
@@ -141,9 +149,16 @@ class SignerProcess:
         """How many officers have to approve before a signature by ``identity``. Raises SignerUnavailable."""
         return int(self._asked({"approvalsNeeded": identity})["approvalsNeeded"])
 
+    def examiner(self) -> socket.socket:
+        """A new connection to the examiner, for one examination. Raises SignerUnavailable."""
+        return self._in_turn(self._connect)
+
     def _asked(self, document: dict[str, object]) -> dict[str, Any]:
+        return self._in_turn(partial(self._ask, document))
+
+    def _in_turn(self, act: Callable[[], R]) -> R:
         try:
-            answer = self._thread.submit(self._ask, document)
+            answer = self._thread.submit(act)
         except RuntimeError as error:
             raise SignerUnavailable("the signer was closed") from error
         return answer.result()
@@ -173,15 +188,21 @@ class SignerProcess:
         if self._child is None or self._child.process.poll() is not None:
             if self._child is not None:
                 self._child.kill()
-            self._child = _Child(self._keys_folder, self._opening, self._timeout)
+            self._child = _Child(self._keys_folder, self._opening, self._timeout, self._examiner)
         return self._child
 
     def _ask(self, document: dict[str, object]) -> dict[str, Any]:
+        return self._twice(lambda child: child.ask(document))
+
+    def _connect(self) -> socket.socket:
+        return self._twice(lambda child: child.examiner())
+
+    def _twice(self, act: Callable[["_Child"], R]) -> R:
         try:
             try:
-                return self._running().ask(document)
+                return act(self._running())
             except _ChildFailed:
-                return self._running().ask(document)
+                return act(self._running())
         except (_ChildFailed, KeysError) as error:
             raise SignerUnavailable(f"the signer's process failed: {error}") from error
 
@@ -193,17 +214,23 @@ class _ChildFailed(Exception):
 class _Child:
     """One run of the child process, from its first line to its end."""
 
-    def __init__(self, keys_folder: Path, opening: Mapping[str, Any], timeout: float) -> None:
+    def __init__(self, keys_folder: Path, opening: Mapping[str, Any], timeout: float, examiner: Sequence[str]) -> None:
         self._socket, theirs = socket.socketpair()
         self._socket.settimeout(timeout)
         self._stream = self._socket.makefile("rwb")
+        self._examiner, examiners = socket.socketpair()
         reading, writing = os.pipe()
-        with theirs, os.fdopen(reading, "rb"), os.fdopen(writing, "wb") as pipe:
+        command = [sys.executable, "-I", "-m", "hwdash.signing.process", str(keys_folder.absolute()), str(reading)]
+        passed = [reading]
+        if examiner:
+            command += [str(examiners.fileno()), *examiner]
+            passed.append(examiners.fileno())
+        with theirs, examiners, os.fdopen(reading, "rb"), os.fdopen(writing, "wb") as pipe:
             try:
                 self.process = subprocess.Popen(  # noqa: S603 our own interpreter and module
-                    [sys.executable, "-I", "-m", "hwdash.signing.process", str(keys_folder.absolute()), str(reading)],
+                    command,
                     stdin=theirs.fileno(),
-                    pass_fds=[reading],
+                    pass_fds=passed,
                     stdout=subprocess.DEVNULL,
                     cwd="/",
                     env={name: os.environ[name] for name in _CHILD_ENVIRONMENT if name in os.environ},
@@ -234,6 +261,18 @@ class _Child:
         if "unavailable" in answer:
             raise SignerUnavailable(answer["unavailable"])
         return answer
+
+    def examiner(self) -> socket.socket:
+        """A new connection to the examiner: one end of it is sent to it. Raises _ChildFailed when it is gone."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            try:
+                socket.send_fds(self._examiner, [b"\n"], [theirs.fileno()])
+            except OSError as error:
+                ours.close()
+                self.kill()
+                raise _ChildFailed(f"the examiner ended: {error.strerror}") from error
+        return ours
 
     def _heard(self) -> dict[str, Any]:
         try:
@@ -266,6 +305,7 @@ class _Child:
         with suppress(OSError):
             self._stream.close()
         self._socket.close()
+        self._examiner.close()
 
 
 def _decoded(answer: Mapping[str, Any], *names: str) -> Iterator[bytes]:
@@ -281,20 +321,6 @@ def _send(stream: BufferedRWPair, document: Mapping[str, Any]) -> None:
     stream.flush()
 
 
-def _harden() -> None:
-    """Keep keys out of core dumps, debuggers and other programs, and end with the parent."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    for option, value in ((_PR_SET_DUMPABLE, 0), (_PR_SET_PDEATHSIG, signal.SIGKILL), (_PR_SET_NO_NEW_PRIVS, 1)):
-        if libc.prctl(option, value, 0, 0, 0) != 0:
-            raise OSError(ctypes.get_errno(), f"prctl {option} was refused")
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_AS, (_CHILD_MEMORY, _CHILD_MEMORY))
-    os.umask(0o077)
-    # Ctrl-C and a supervisor's signal reach the whole group; the parent still needs signatures while it drains.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-
-
 def _close_the_doors() -> None:
     """Once everything is loaded: no more files, no processes."""
     resource.setrlimit(resource.RLIMIT_NOFILE, (16, 16))
@@ -304,21 +330,22 @@ def _close_the_doors() -> None:
 def _answer(
     signer: LocalSigner, statements: StatementSigner, crls: CrlSigner, clock: Clock, line: bytes
 ) -> dict[str, object]:
+    document = None
     try:
-        return _answered(signer, statements, crls, clock, line)
+        try:
+            document = json.loads(line)
+        except (ValueError, RecursionError):
+            raise SigningRefused("the request is not JSON") from None
+        return _answered(signer, statements, crls, clock, document)
     except SigningRefused as error:
-        return {"refused": error.reasons}
+        return _refused(signer, document, error)
     except (KeysError, SignerUnavailable) as error:
         return {"unavailable": str(error)}
 
 
 def _answered(
-    signer: LocalSigner, statements: StatementSigner, crls: CrlSigner, clock: Clock, line: bytes
+    signer: LocalSigner, statements: StatementSigner, crls: CrlSigner, clock: Clock, document: object
 ) -> dict[str, object]:
-    try:
-        document = json.loads(line)
-    except (ValueError, RecursionError):
-        raise SigningRefused("the request is not JSON") from None
     if isinstance(document, dict) and set(document) == {"statement"}:
         stated = statements.sign(parse_statement_request(document["statement"]))
         chain = [base64.b64encode(each).decode() for each in stated.chain]
@@ -329,13 +356,26 @@ def _answered(
     if isinstance(document, dict) and set(document) == {"approvalsNeeded"}:
         control = signer.releases.control()
         return {"approvalsNeeded": approvals_needed(control, str(document["approvalsNeeded"]))}
-    signed = signer.sign(parse_request(document))
-    return _encoded(attributes=signed.attributes, signature=signed.signature, timestamp=signed.timestamp)
+    made = signer.sign(parse_request(document))
+    signed = (_encoded(attributes=it.attributes, signature=it.signature, timestamp=it.timestamp) for it in made)
+    return {"signed": list(signed)}
 
 
-def serve(stream: BufferedRWPair, folder: Path, opening: dict[str, Any], clock: Clock) -> None:
+def _refused(signer: LocalSigner, document: object, refusal: SigningRefused) -> dict[str, object]:
+    """Whoever asks for what may not be signed leaves a line in the log, too."""
+    try:
+        signer.log_refusal(refusal, document)
+    except SignerUnavailable as error:
+        return {"unavailable": str(error)}
+    return {"refused": refusal.reasons}
+
+
+def serve(
+    stream: BufferedRWPair, folder: Path, opening: dict[str, Any], clock: Clock, examiner: int | None = None
+) -> None:
     """Load the keys with the passphrase that ``opening`` leads to, then answer requests until the stream ends.
 
+    ``examiner`` is the end of the pipe on which the examiner waits for its key.
     What a newer version of hwdash needs beside the keys that are there is made first, and what ends is renewed.
     """
     try:
@@ -345,11 +385,16 @@ def serve(stream: BufferedRWPair, folder: Path, opening: dict[str, Any], clock: 
             with suppress(KeysError):
                 ensure_authority(keys, clock(), sandbox=is_sandbox_authority(keys), crl_url=crl_url)
             replace_revoked(keys, clock(), crl_url=crl_url)
+            ensure_records_key(keys)
         # Before the keys are read: what is revoked or replaced meanwhile must be seen.
         known = keys_state(keys.path)
         signer = LocalSigner(keys, clock)
         crls = CrlSigner(keys, known)
         statements = StatementSigner(keys, signer)
+        if examiner is not None:
+            with suppress(BrokenPipeError):  # it has ended: this process is started again with it
+                os.write(examiner, key_bytes(signer.records_key))
+            os.close(examiner)
     except (KeysError, SignerUnavailable) as error:
         _send(stream, {"failed": str(error)})
         return
@@ -368,13 +413,30 @@ def serve(stream: BufferedRWPair, folder: Path, opening: dict[str, Any], clock: 
         _send(stream, _answer(signer, statements, crls, clock, line))
 
 
+def _start_examiner(channel: int, words: Sequence[str]) -> int:
+    """Start the module ``words[0]`` with the rest as arguments and the channel for its input. Returns the end of a pipe
+    for its key; the number of the other end is its last argument.
+    """
+    reading, writing = os.pipe()
+    subprocess.Popen(  # noqa: S603 our own interpreter and module
+        [sys.executable, "-I", "-m", *words, str(reading)], stdin=channel, pass_fds=[reading], cwd="/"
+    )
+    os.close(channel)
+    os.close(reading)
+    return writing
+
+
 def main() -> None:
     """The child's whole life."""
-    _harden()
-    with os.fdopen(int(sys.argv[2]), "rb") as pipe:
+    folder, reading, *rest = sys.argv[1:]
+    # Before anything is limited: the examiner starts processes, and has memory for large packages.
+    examiner = _start_examiner(int(rest[0]), rest[1:]) if rest else None
+    harden()
+    resource.setrlimit(resource.RLIMIT_AS, (_CHILD_MEMORY, _CHILD_MEMORY))
+    with os.fdopen(int(reading), "rb") as pipe:
         opening = json.loads(pipe.read())
     with socket.socket(fileno=0) as channel, channel.makefile("rwb") as stream:
-        serve(stream, Path(sys.argv[1]), opening, system_clock)
+        serve(stream, Path(folder), opening, system_clock, examiner)
 
 
 if __name__ == "__main__":

@@ -7,13 +7,14 @@ in-toto (statement, resource descriptor), SLSA's "Build: Provenance".
 The statement is built here, in the signer's process, never by who asks for it: a request holds facts, each of one form,
 and the sentence that is signed is always the same. What the signer can check of the facts it checks:
 
-- the record allows a signature at all, as for every other one (signer.py);
+- the record and its sealed examination allow a signature at all, as for every other one (signer.py);
+- what was submitted is the file that was examined;
 - the results of the steps in ``SHOWN_STEPS`` are those whose digests stand in the record, and so in the log of the
   signatures that were made by it: what a scanner or a reviewer said cannot be told differently here;
 - the certificate is one that this authority issued for the signing identity that is named.
 
-What the signer cannot see, for it never gets a package, are the digests of the files; ``hwdash verify`` holds them
-against the package (docs/adr says what a worker in the wrong hands could have signed).
+What the signer cannot see, for it never gets a package, are the digests of the files of the signed package; ``hwdash
+verify`` holds them against it (docs/adr says what a worker in the wrong hands could have signed).
 """
 
 import base64
@@ -39,12 +40,15 @@ from hwdash.drivers.extensions import UNREADABLE, extended_key_usages, read_cert
 from hwdash.signing.authority import EXTENDED_KEY_USAGE, IDENTITIES, PREPRODUCTION, PROVENANCE
 from hwdash.signing.errors import SigningRefused
 from hwdash.signing.keys import KeyFolder
+from hwdash.signing.records import Examination
 from hwdash.signing.release import Judgement
 from hwdash.signing.signer import (
     REQUIRED_STEPS,
     LocalSigner,
     SigningRecord,
     is_sha256,
+    logged_record,
+    parse_record,
     record_document,
     record_refusals,
     sign_bytes,
@@ -139,8 +143,9 @@ class StatementSigner:
 
     def sign(self, request: StatementRequest) -> SignedStatement:
         """Build and sign. Raises SigningRefused; SignerUnavailable as LocalSigner.sign does."""
+        examined = self._signer.examined(request.record)
         judged = self._signer.releases.judge(request.record.release(request.identity), request.record.approvals)
-        if reasons := [*_refusals(request), *judged.refusals, *self._certificate_refusals(request)]:
+        if reasons := [*_refusals(request, examined), *judged.refusals, *self._certificate_refusals(request)]:
             raise SigningRefused(*reasons)
         when = self._signer.time_to_sign(request.signed, PROVENANCE, self._credential)
         payload = _statement(request, self._service, judged)
@@ -156,7 +161,7 @@ class StatementSigner:
                 "signedPackageSha256": request.package_sha256,
                 "submittedSha256": request.submitted_sha256,
                 "when": request.signed.isoformat(),
-                **record_document(request.record),
+                **logged_record(request.record),
             }
         )
         chain = tuple(each.public_bytes(Encoding.DER) for each in self._credential.chain)
@@ -174,9 +179,11 @@ class StatementSigner:
             yield "the certificate is not one that this service's issuing CA signed"
 
 
-def _refusals(request: StatementRequest) -> Iterable[str]:
+def _refusals(request: StatementRequest, examined: Examination) -> Iterable[str]:
     record = request.record
-    yield from record_refusals(record)
+    yield from record_refusals(record, examined, request.identity)
+    if not hmac.compare_digest(request.submitted_sha256.encode(), examined.upload_sha256.encode()):
+        yield "what was submitted is not the file that was examined"
     if request.identity not in _SIGNED_BY_SERVICE:
         yield f"no statement is made for packages signed as {request.identity!r}"
     for name, digest in (("submitted", request.submitted_sha256), ("signed", request.package_sha256)):
@@ -358,7 +365,7 @@ def parse_statement_request(document: object) -> StatementRequest:
     try:
         given = _members(document, StatementRequest)
         return StatementRequest(
-            record=_record(given["record"]),
+            record=parse_record(_object(given["record"])),
             parameters=_parameters(given["parameters"]),
             submitted_name=_text(given["submitted_name"]),
             submitted_sha256=_text(given["submitted_sha256"]),
@@ -394,28 +401,9 @@ def _parameters(document: object) -> Parameters:
     )
 
 
-def _record(document: object) -> SigningRecord:
-    given = _object(document)
-    return SigningRecord(
-        submission_id=_number(given["submissionId"]),
-        product_id=_number(given["productId"]),
-        account_id=_number(given["accountId"]),
-        package_sha256=_text(given["packageSha256"]),
-        finished_steps={_text(step): _text(digest) for step, digest in _object(given["finishedSteps"]).items()},
-        submitters=tuple(map(_text, given["submitters"])),
-        approvals=tuple(map(_text, given["approvals"])),
-    )
-
-
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError("a text is none")
-    return value
-
-
-def _number(value: object) -> int:
-    if type(value) is not int:
-        raise TypeError("a number is none")
     return value
 
 

@@ -129,6 +129,15 @@ def step_results(connection: sa.Connection, package_id: int) -> dict[str, Any]:
     return {row.step: row.result for row in rows}
 
 
+def examinations(connection: sa.Connection, package_id: int) -> dict[str, str]:
+    """What the examiner sealed, by the steps after which it did."""
+    c = preprod_steps.c
+    rows = connection.execute(
+        sa.select(c.step, c.examination).where(c.package_id == package_id, c.examination.is_not(None))
+    )
+    return {row.step: row.examination for row in rows}
+
+
 def end_step(
     connection: sa.Connection,
     package_id: int,
@@ -136,6 +145,7 @@ def end_step(
     *,
     fence: int,
     result: Mapping[str, Any],
+    examination: str = "",
     changes: Mapping[str, Any],
     assets: Iterable[tuple[str, str, str, str]] = (),
     now: datetime,
@@ -159,7 +169,9 @@ def end_step(
     if moved.rowcount != 1:
         return False
     connection.execute(
-        preprod_steps.insert().values(package_id=package_id, step=step, result=dict(result), finished_at=now)
+        preprod_steps.insert().values(
+            package_id=package_id, step=step, result=dict(result), finished_at=now, examination=examination or None
+        )
     )
     for kind, blob, name, sha256 in assets:
         connection.execute(

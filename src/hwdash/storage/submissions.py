@@ -215,6 +215,15 @@ def step_results(connection: sa.Connection, submission_id: int) -> dict[str, Any
     return {row.step: row.result for row in rows}
 
 
+def examinations(connection: sa.Connection, submission_id: int) -> dict[str, str]:
+    """What the examiner sealed, by the steps after which it did."""
+    c = submission_steps.c
+    rows = connection.execute(
+        sa.select(c.step, c.examination).where(c.submission_id == submission_id, c.examination.is_not(None))
+    )
+    return {row.step: row.examination for row in rows}
+
+
 def end_step(
     connection: sa.Connection,
     submission_id: int,
@@ -222,6 +231,7 @@ def end_step(
     *,
     fence: int,
     result: Mapping[str, Any],
+    examination: str = "",
     changes: Mapping[str, Any],
     files: Iterable[tuple[str, str, str]] = (),
     now: datetime,
@@ -240,7 +250,13 @@ def end_step(
     if moved.rowcount != 1:
         return False
     connection.execute(
-        submission_steps.insert().values(submission_id=submission_id, step=step, result=dict(result), finished_at=now)
+        submission_steps.insert().values(
+            submission_id=submission_id,
+            step=step,
+            result=dict(result),
+            finished_at=now,
+            examination=examination or None,
+        )
     )
     published = {each.type for each in list_downloads(connection, submission_id)}
     for kind, blob, name in files:

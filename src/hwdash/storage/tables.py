@@ -293,6 +293,8 @@ submission_steps = sa.Table(
     # What the step found out: the later steps read it, the record of what was done and with what.
     sa.Column("result", _json(), nullable=False),
     sa.Column("finished_at", UtcDateTime, nullable=False),
+    # What the examiner sealed of this step and those before it; of the steps that it does not run, null.
+    sa.Column("examination", sa.Text),
 )
 
 downloads = sa.Table(
@@ -334,6 +336,7 @@ preprod_steps = sa.Table(
     sa.Column("step", sa.String(40), primary_key=True),
     sa.Column("result", _json(), nullable=False),
     sa.Column("finished_at", UtcDateTime, nullable=False),
+    sa.Column("examination", sa.Text),
 )
 
 preprod_assets = sa.Table(

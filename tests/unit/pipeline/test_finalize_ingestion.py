@@ -8,6 +8,7 @@ import struct
 import subprocess
 import zipfile
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -16,6 +17,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from authenticode_oracle import osslsigncode, signatory
+from examined import examined_work
 from hwdash.drivers.authenticode import (
     SPC_INDIRECT_DATA,
     content_digest,
@@ -118,7 +120,7 @@ def work(tmp_path: Path, authority: Path) -> Work:
             "files": [{"path": file["path"], "stored": f"{file['stored']}.p7"} for file in pe_files],
         },
     }
-    return Work(
+    stands = Work(
         resources=resources,
         object_id=7,
         product_id=8,
@@ -139,6 +141,7 @@ def work(tmp_path: Path, authority: Path) -> Work:
         fence=1,
         now=WHEN,
     )
+    return examined_work(keys, stands, upload_sha256=sha256(package.read_bytes()).hexdigest(), contents=())
 
 
 def again(work: Work) -> Work:

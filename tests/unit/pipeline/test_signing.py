@@ -2,6 +2,7 @@
 
 import io
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, cast
 
@@ -9,11 +10,12 @@ import pytest
 from cryptography import x509
 
 from authenticode_oracle import compiled_driver, osslsigncode
+from examined import examined_work
 from hwdash.drivers.asn1 import der
 from hwdash.drivers.authenticode import verify_catalog, verify_pe
 from hwdash.drivers.chain import check_trust
 from hwdash.drivers.pe import PeImage, PeLayout, measure, signed_image_chunks
-from hwdash.pipeline.signing import run
+from hwdash.pipeline.signing import run, to_sign
 from hwdash.pipeline.work import Resources, Work
 from hwdash.settings import Settings
 from hwdash.signing.authority import ensure_authority
@@ -60,9 +62,12 @@ def work(tmp_path: Path, keys: KeyFolder) -> Work:
         **{step: {} for step in REQUIRED_STEPS},
         "packageInfoValidation": {"packageDigest": "ab" * 32},
         "preparation": {"bundles": [{"files": [driver]}]},
-        "catalogCreation": {"folder": "catalogs", "catalogs": [{"path": "x/x.cat", "stored": "0.ctl"}]},
+        "catalogCreation": {
+            "folder": "catalogs",
+            "catalogs": [{"path": "x/x.cat", "stored": "0.ctl", "sha256": sha256(trust_list).hexdigest()}],
+        },
     }
-    return Work(
+    stands = Work(
         resources=resources,
         object_id=7,
         product_id=8,
@@ -83,6 +88,7 @@ def work(tmp_path: Path, keys: KeyFolder) -> Work:
         fence=1,
         now=NOW,
     )
+    return examined_work(keys, stands, contents=to_sign(stands))
 
 
 def again(work: Work, later: timedelta) -> Work:

@@ -4,9 +4,10 @@ from shutil import copytree
 
 import pytest
 
+from examined import examined
 from hwdash.signing.authority import ensure_authority
 from hwdash.signing.keys import KeyFolder
-from hwdash.signing.signer import REQUIRED_STEPS, SPC_INDIRECT_DATA, SigningRecord, SigningRequest
+from hwdash.signing.signer import REQUIRED_STEPS, SPC_INDIRECT_DATA, Content, SigningRecord, SigningRequest
 
 
 @pytest.fixture(scope="session")
@@ -28,14 +29,16 @@ def keys(made_once: Path, tmp_path: Path) -> KeyFolder:
 
 
 @pytest.fixture
-def request_to_sign(now: datetime) -> SigningRequest:
+def request_to_sign(now: datetime, keys: KeyFolder) -> SigningRequest:
+    """One that the examiner has passed."""
     record = SigningRecord(
         submission_id=1_152_921_504_621_441_000,
         product_id=13_635_057_453_741_330,
         account_id=12_345_678,
         package_sha256="ab" * 32,
         finished_steps=dict.fromkeys(REQUIRED_STEPS, "cd" * 32),
+        examination="",
     )
-    return SigningRequest(
-        "attestation", SPC_INDIRECT_DATA, bytes(range(32)), "Contoso Ltd", "https://contoso.example", now, record
-    )
+    content = Content(SPC_INDIRECT_DATA, bytes(range(32)))
+    request = SigningRequest("attestation", (content,), "Contoso Ltd", "https://contoso.example", now, record)
+    return examined(keys, request)

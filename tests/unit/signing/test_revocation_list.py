@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
+from examined import examined
 from hwdash.drivers.crl import RevocationList, revocation_findings
 from hwdash.signing.authority import ensure_authority
 from hwdash.signing.errors import KeysError, SignerUnavailable
@@ -99,11 +100,11 @@ def test_a_running_signer_goes_on_with_the_new_key(
     keys: KeyFolder, now: datetime, request_to_sign: SigningRequest
 ) -> None:
     with SignerProcess.start(keys.path, environment={}) as signer:
-        old = signer.sign(request_to_sign).chain[0]
+        old = signer.sign(request_to_sign)[0].chain[0]
         revoke(keys, x509.load_der_x509_certificate(old), "copied", now)
-        new = signer.sign(request_to_sign).chain[0]
+        new = signer.sign(request_to_sign)[0].chain[0]
         assert new != old
-        assert signer.sign(replace(request_to_sign, identity="whql")).chain[0] not in (old, new)
+        assert signer.sign(examined(keys, replace(request_to_sign, identity="whql")))[0].chain[0] not in (old, new)
         crl = x509.load_der_x509_crl(signer.crl())
         assert crl.get_revoked_certificate_by_serial_number(x509.load_der_x509_certificate(old).serial_number)
 

@@ -179,9 +179,9 @@ def test_a_running_signer_takes_a_new_certificate_up(
     keys: KeyFolder, root_file: Path, now: datetime, request_to_sign: SigningRequest
 ) -> None:
     with SignerProcess.start(keys.path, environment={}) as signer:
-        before = signer.sign(request_to_sign).chain
+        before = signer.sign(request_to_sign)[0].chain
         new = renew(keys, "issuing", read_roots(root_file, PASSPHRASE), now)
-        after = signer.sign(request_to_sign).chain
+        after = signer.sign(request_to_sign)[0].chain
     assert before[0] == after[0]
     assert x509.load_der_x509_certificate(after[1]) == new
 

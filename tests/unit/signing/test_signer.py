@@ -12,16 +12,20 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding
 
+from examined import examined
 from hwdash.drivers.chain import check_chain
 from hwdash.drivers.timestamp import TIME_STAMPING, read_timestamp
 from hwdash.signing.authority import IDENTITIES, PREPRODUCTION, PREPRODUCTION_ROOT, TIMESTAMP_AUTHORITY
 from hwdash.signing.errors import SignerUnavailable, SigningRefused
 from hwdash.signing.keys import Credential, KeyFolder
+from hwdash.signing.records import EXAMINED_STEPS
 from hwdash.signing.signer import (
     CERTIFICATE_TRUST_LIST,
     PREPRODUCTION_STEPS,
     REQUIRED_STEPS,
+    SPC_INDIRECT_DATA,
     TIMESTAMP_POLICY,
+    Content,
     LocalSigner,
     SigningRequest,
     parse_request,
@@ -42,7 +46,7 @@ def log_lines(keys: KeyFolder) -> list[dict[str, object]]:
 def test_the_signature_is_by_the_identitys_own_key_over_the_attributes(
     signer: LocalSigner, keys: KeyFolder, request_to_sign: SigningRequest, identity: str
 ) -> None:
-    signed = signer.sign(replace(request_to_sign, identity=identity))
+    (signed,) = signer.sign(examined(keys, replace(request_to_sign, identity=identity)))
     leaf, issuing = map(x509.load_der_x509_certificate, signed.chain)
     assert leaf == keys.certificates(identity)[0]
     leaf.public_key().verify(signed.signature, signed.attributes, padding.PKCS1v15(), hashes.SHA256())
@@ -58,7 +62,7 @@ def of_a_preproduction_package(request: SigningRequest, steps: Sequence[str] = P
 def test_a_preproduction_signature_leads_to_its_own_root_and_has_no_timestamp(
     signer: LocalSigner, keys: KeyFolder, request_to_sign: SigningRequest
 ) -> None:
-    signed = signer.sign(of_a_preproduction_package(request_to_sign))
+    (signed,) = signer.sign(examined(keys, of_a_preproduction_package(request_to_sign)))
     (leaf,) = map(x509.load_der_x509_certificate, signed.chain)
     leaf.public_key().verify(signed.signature, signed.attributes, padding.PKCS1v15(), hashes.SHA256())
     leaf.verify_directly_issued_by(keys.certificates(PREPRODUCTION_ROOT)[0])
@@ -91,11 +95,12 @@ def test_a_preproduction_record_without_a_step_is_refused(
 
 
 def test_the_attributes_hold_the_digest_and_the_content_type(
-    signer: LocalSigner, request_to_sign: SigningRequest
+    signer: LocalSigner, keys: KeyFolder, request_to_sign: SigningRequest
 ) -> None:
-    signed = signer.sign(replace(request_to_sign, content_type=CERTIFICATE_TRUST_LIST))
+    content = Content(CERTIFICATE_TRUST_LIST, bytes(range(32)))
+    (signed,) = signer.sign(examined(keys, replace(request_to_sign, contents=(content,))))
     attributes = {each["type"].dotted: each["values"] for each in cms.CMSAttributes.load(signed.attributes)}
-    assert attributes["1.2.840.113549.1.9.4"][0].native == request_to_sign.content_digest
+    assert attributes["1.2.840.113549.1.9.4"][0].native == content.digest
     assert core.ObjectIdentifier.load(attributes["1.2.840.113549.1.9.3"][0].dump()).dotted == CERTIFICATE_TRUST_LIST
     assert "Contoso Ltd".encode("utf-16-be") in signed.attributes
     assert b"https://contoso.example" in signed.attributes
@@ -113,18 +118,19 @@ def test_the_same_request_gives_the_same_bytes(
             .sign(key, hashes.SHA256())
         )  # fmt: skip
         keys.write("attestation", Credential(key, (certificate,)))
-    one, other = (LocalSigner(keys, lambda: now).sign(request_to_sign) for _ in range(2))
+    (one,), (other,) = (LocalSigner(keys, lambda: now).sign(request_to_sign) for _ in range(2))
     assert one == other
     if curve is not None:
         certificate.public_key().verify(one.signature, one.attributes, ec.ECDSA(hashes.SHA256()))
-    assert LocalSigner(keys, lambda: now).sign(replace(request_to_sign, content_digest=bytes(32))) != one
+    another = examined(keys, replace(request_to_sign, contents=(Content(SPC_INDIRECT_DATA, bytes(32)),)))
+    assert LocalSigner(keys, lambda: now).sign(another) != [one]
 
 
 def test_the_timestamp_is_over_the_signature_at_the_requests_time_by_the_timestamp_authority(
     signer: LocalSigner, keys: KeyFolder, request_to_sign: SigningRequest, now: datetime, tmp_path: Path
 ) -> None:
-    asked = replace(request_to_sign, when=now - timedelta(minutes=10))
-    signed = signer.sign(asked)
+    asked = examined(keys, replace(request_to_sign, when=now - timedelta(minutes=10)))
+    (signed,) = signer.sign(asked)
     found = read_timestamp(signed.timestamp, signed.signature, source="t", strict=True)
     assert (found.when, found.policy) == (asked.when, TIMESTAMP_POLICY)
     assert found.signer == keys.certificates(TIMESTAMP_AUTHORITY)[0]
@@ -141,7 +147,7 @@ def test_another_time_gives_another_timestamp_over_the_same_signature(
     keys: KeyFolder, request_to_sign: SigningRequest, now: datetime
 ) -> None:
     later = replace(request_to_sign, when=now + timedelta(seconds=9))
-    one, same, other = (
+    (one,), (same,), (other,) = (
         LocalSigner(keys, lambda at=at: at).sign(request)
         for at, request in ((now, request_to_sign), (now + timedelta(days=1), request_to_sign), (now, later))
     )
@@ -155,7 +161,7 @@ def test_a_request_older_than_the_certificates_is_stamped_with_their_beginning(
     signer: LocalSigner, keys: KeyFolder, request_to_sign: SigningRequest, now: datetime
 ) -> None:
     """A certificate renewed while the package waited for a person: a time before its life would make it worthless."""
-    signed = signer.sign(replace(request_to_sign, when=now - timedelta(days=40)))
+    (signed,) = signer.sign(examined(keys, replace(request_to_sign, when=now - timedelta(days=40))))
     found = read_timestamp(signed.timestamp, signed.signature, source="t")
     assert found.when == keys.certificates("attestation")[0].not_valid_before_utc
     root = x509.load_pem_x509_certificate(signer.root_certificate_pem)
@@ -195,10 +201,12 @@ def test_a_record_without_a_step_is_refused_and_not_logged(
     ("change", "reason"),
     [
         ({"identity": "production"}, "no signing identity 'production'"),
-        ({"content_type": "1.2.840.113549.1.7.1"}, "content of type"),
-        ({"content_digest": b""}, "0 bytes"),
-        ({"content_digest": bytes(20)}, "20 bytes"),
-        ({"content_digest": bytes(33)}, "33 bytes"),
+        ({"contents": (Content("1.2.840.113549.1.7.1", bytes(32)),)}, "content of type"),
+        ({"contents": (Content(SPC_INDIRECT_DATA, b""),)}, "0 bytes"),
+        ({"contents": (Content(SPC_INDIRECT_DATA, bytes(20)),)}, "20 bytes"),
+        ({"contents": (Content(SPC_INDIRECT_DATA, bytes(33)),)}, "33 bytes"),
+        ({"contents": ()}, "1 to 500 signatures, not for 0"),
+        ({"contents": (Content(SPC_INDIRECT_DATA, bytes(32)),) * 501}, "1 to 500 signatures, not for 501"),
         ({"program_name": ""}, "program name"),
         ({"program_name": "a\0b"}, "program name"),
         ({"program_name": "\ud800"}, "program name"),
@@ -231,27 +239,64 @@ def test_a_record_that_names_nothing_is_refused(signer: LocalSigner, request_to_
         signer.sign(replace(request_to_sign, record=replace(request_to_sign.record, **change)))
 
 
+@pytest.mark.parametrize(
+    ("members", "reason"),
+    [
+        ({"identity": "whql"}, "was examined for whql, not for attestation"),
+        ({"object_id": 7}, "the examination is of submission 7"),
+        ({"product_id": 7}, "the examination is of product 7"),
+        ({"account_id": 7}, "the examination is of account 7"),
+        ({"package_sha256": "ee" * 32}, "the examination is of another package"),
+        ({"program_name": "Fabrikam"}, "was examined for 'Fabrikam', not for 'Contoso Ltd'"),
+        ({"steps": {"packageInfoValidation": "cd" * 32}}, "the examiner has not passed step scanning"),
+        ({"steps": dict.fromkeys(EXAMINED_STEPS, "ee" * 32)}, "the result of step scanning is not the one"),
+        ({"signable": {}}, "no content of type .* is of the package that passed"),
+        ({"signable": {CERTIFICATE_TRUST_LIST: [bytes(range(32)).hex()]}}, "no content of type .* is of the package"),
+    ],
+)
+def test_what_the_examiner_has_not_passed_is_refused(
+    signer: LocalSigner, keys: KeyFolder, request_to_sign: SigningRequest, members, reason
+) -> None:
+    with pytest.raises(SigningRefused, match=reason):
+        signer.sign(examined(keys, request_to_sign, **members))
+
+
+def test_a_timestamp_is_not_older_than_the_examination(
+    signer: LocalSigner, keys: KeyFolder, request_to_sign: SigningRequest, now: datetime
+) -> None:
+    signer.sign(examined(keys, request_to_sign, when=now + timedelta(minutes=4)))
+    with pytest.raises(SigningRefused, match="before the examination's"):
+        signer.sign(examined(keys, request_to_sign, when=now + timedelta(minutes=6)))
+
+
+@pytest.mark.parametrize("sealed", ["", "e30=.{}", "no base64.{}", ".", "\ud800.{}", "AAAA"])
+def test_an_examination_without_the_seal_is_none(signer: LocalSigner, request_to_sign: SigningRequest, sealed) -> None:
+    with pytest.raises(SigningRefused, match="there is no examination with the seal"):
+        signer.sign(replace(request_to_sign, record=replace(request_to_sign.record, examination=sealed)))
+
+
 def test_every_reason_is_given_at_once(signer: LocalSigner, request_to_sign: SigningRequest) -> None:
     record = replace(request_to_sign.record, finished_steps={}, package_sha256="")
     with pytest.raises(SigningRefused) as caught:
-        signer.sign(replace(request_to_sign, identity="", content_digest=b"", record=record))
-    assert len(caught.value.reasons) == 3 + len(REQUIRED_STEPS)
+        signer.sign(replace(request_to_sign, identity="", contents=(), record=record))
+    assert len(caught.value.reasons) == 5 + len(REQUIRED_STEPS)
 
 
 def test_a_url_is_optional(signer: LocalSigner, request_to_sign: SigningRequest) -> None:
-    assert b"https://" not in signer.sign(replace(request_to_sign, url="")).attributes
+    assert b"https://" not in signer.sign(replace(request_to_sign, url=""))[0].attributes
 
 
 def test_each_signature_is_logged_with_its_reason(
     signer: LocalSigner, keys: KeyFolder, request_to_sign: SigningRequest, now: datetime
 ) -> None:
-    signed = signer.sign(request_to_sign)
-    signer.sign(replace(request_to_sign, identity="whql"))
+    (signed,) = signer.sign(request_to_sign)
+    signer.sign(examined(keys, replace(request_to_sign, identity="whql")))
     first, second = log_lines(keys)
     assert first["time"] == now.isoformat()
     assert first["signatureSha256"] == sha256(signed.signature).hexdigest()
-    assert first["contentDigest"] == request_to_sign.content_digest.hex()
+    assert first["contentDigest"] == request_to_sign.contents[0].digest.hex()
     assert first["submissionId"] == request_to_sign.record.submission_id
+    assert first["examinationSha256"] == sha256(request_to_sign.record.examination.encode()).hexdigest()
     assert first["finishedSteps"] == request_to_sign.record.finished_steps
     assert (first["identity"], second["identity"]) == ("attestation", "whql")
     assert (keys.path / "signatures.log").stat().st_mode & 0o777 == 0o600
@@ -299,7 +344,12 @@ def test_a_request_survives_its_json(request_to_sign: SigningRequest) -> None:
         lambda document: document | {"submissionId": "1"},
         lambda document: document | {"finishedSteps": []},
         lambda document: document | {"finishedSteps": {"scanning": None}},
-        lambda document: document | {"contentDigest": "zz"},
+        lambda document: document | {"examination": None},
+        lambda document: document | {"contents": "all"},
+        lambda document: document | {"contents": [["x", "zz"]]},
+        lambda document: document | {"contents": [["x"]]},
+        lambda document: document | {"contents": [[1, "00"]]},
+        lambda document: document | {"contents": [{"type": "x", "digest": "00"}]},
         lambda document: document | {"when": "yesterday"},
         lambda document: {},
     ],

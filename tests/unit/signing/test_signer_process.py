@@ -15,12 +15,13 @@ from pathlib import Path
 import psutil
 import pytest
 
+from examined import examined
 from hwdash.drivers.timestamp import read_timestamp
 from hwdash.signing.authority import IDENTITIES
 from hwdash.signing.errors import KeysError, SignerUnavailable, SigningRefused
 from hwdash.signing.keys import KeyFolder
 from hwdash.signing.process import MAX_LINE, SignerProcess
-from hwdash.signing.signer import LocalSigner, SigningRequest
+from hwdash.signing.signer import SPC_INDIRECT_DATA, Content, LocalSigner, SigningRequest
 
 
 @pytest.fixture
@@ -43,8 +44,8 @@ def test_a_refusal_crosses_the_process_and_leaves_it_running(
 ) -> None:
     pid = signer.pid
     with pytest.raises(SigningRefused) as caught:
-        signer.sign(replace(request_to_sign, identity="production", content_digest=b""))
-    assert len(caught.value.reasons) == 2
+        signer.sign(replace(request_to_sign, identity="production", contents=()))
+    assert len(caught.value.reasons) == 3
     with pytest.raises(SigningRefused):
         signer.chain("production")
     signer.sign(request_to_sign)
@@ -77,7 +78,7 @@ def test_a_process_that_cannot_come_back_is_unavailable_until_it_can(
     with pytest.raises(SignerUnavailable, match=r"whql\.pem cannot be read"):
         signer.sign(request_to_sign)
     hidden.rename(keys.file("whql"))
-    assert signer.sign(request_to_sign).chain == signer.chain("attestation")
+    assert signer.sign(request_to_sign)[0].chain == signer.chain("attestation")
 
 
 def test_a_folder_of_an_older_version_gets_its_timestamp_authority_at_the_start(
@@ -87,17 +88,19 @@ def test_a_folder_of_an_older_version_gets_its_timestamp_authority_at_the_start(
     keys.public_file("timestamp").unlink()
     others = {name: keys.file(name).read_bytes() for name in ("root", "issuing", *IDENTITIES)}
     with SignerProcess.start(keys.path, environment={}) as signer:
-        signed = signer.sign(request_to_sign)
+        (signed,) = signer.sign(request_to_sign)
     found = read_timestamp(signed.timestamp, signed.signature, source="t", strict=True)
     assert found.signer == keys.certificates("timestamp")[0]
     assert {name: keys.file(name).read_bytes() for name in others} == others
 
 
-def test_many_threads_may_sign_at_once(signer: SignerProcess, request_to_sign: SigningRequest) -> None:
-    requests = [replace(request_to_sign, content_digest=bytes([n]) * 32) for n in range(40)]
+def test_many_threads_may_sign_at_once(signer: SignerProcess, keys: KeyFolder, request_to_sign: SigningRequest) -> None:
+    contents = [[Content(SPC_INDIRECT_DATA, bytes([n, m]) * 16) for m in range(3)] for n in range(20)]
+    requests = [examined(keys, replace(request_to_sign, contents=tuple(each))) for each in contents]
     with ThreadPoolExecutor(8) as threads:
         signed = list(threads.map(signer.sign, requests))
-    assert all(request.content_digest in each.attributes for request, each in zip(requests, signed, strict=True))
+    for asked, made in zip(contents, signed, strict=True):
+        assert all(content.digest in each.attributes for content, each in zip(asked, made, strict=True))
 
 
 def test_wrong_keys_stop_the_start_with_their_reason(keys: KeyFolder) -> None:
@@ -141,7 +144,7 @@ def test_the_passphrase_is_read_from_its_file_by_the_process_itself(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(KeyFolder, "open", None)  # in this process nobody opens it
     with SignerProcess.start(keys.path, environment={"HWDASH_KEY_PASSPHRASE_FILE": "elsewhere"}) as signer:
-        assert signer.sign(request_to_sign).signature
+        assert signer.sign(request_to_sign)[0].signature
         assert keys.passphrase not in repr(vars(signer)).encode()
 
 

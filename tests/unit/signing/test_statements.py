@@ -11,6 +11,7 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from examined import examined_statement
 from hwdash import __version__
 from hwdash.drivers.dsse import Envelope, key_id, verify_envelope
 from hwdash.signing.authority import PROVENANCE, PROVENANCE_STATEMENTS, ensure_authority
@@ -52,8 +53,8 @@ def signer(keys: KeyFolder, now: datetime) -> StatementSigner:
 @pytest.fixture
 def request_to_state(keys: KeyFolder, now: datetime) -> StatementRequest:
     steps = dict.fromkeys(REQUIRED_STEPS, "cd" * 32) | {step: result_digest(each) for step, each in RESULTS.items()}
-    return StatementRequest(
-        record=SigningRecord(1_152_921_504_621_441_000, 13_635_057_453_741_330, 12_345_678, "ab" * 32, steps),
+    request = StatementRequest(
+        record=SigningRecord(1_152_921_504_621_441_000, 13_635_057_453_741_330, 12_345_678, "ab" * 32, steps, ""),
         parameters=Parameters("Product", "Submission", "attestation", ("WINDOWS_v100_X64_GE_FULL",), False, False),
         submitted_name="Initial_1152921504621441000.cab",
         submitted_sha256="33" * 32,
@@ -66,6 +67,7 @@ def request_to_state(keys: KeyFolder, now: datetime) -> StatementRequest:
         package_sha256="44" * 32,
         files=FILES,
     )
+    return examined_statement(keys, request)
 
 
 def test_the_statement_says_what_was_submitted_checked_reviewed_and_signed(
@@ -171,6 +173,7 @@ def test_a_request_survives_its_way_as_json(request_to_state: StatementRequest) 
         ({"identity": "whql"}, "the certificate is not one for whql"),
         ({"certificate": b"0"}, "the certificate is not one that this service's issuing CA signed"),
         ({"submitted_sha256": "AB" * 32}, "the digest of the submitted package"),
+        ({"submitted_sha256": "ab" * 32}, "what was submitted is not the file that was examined"),
         ({"package_sha256": ""}, "the digest of the signed package"),
         ({"submitted_name": ""}, "names have 1 to 1024 characters"),
         ({"files": []}, "a package has 1 to 70000 files"),
