@@ -361,6 +361,23 @@ def test_broken_glass_releases_it_and_everybody_is_told(robbed: Robbed) -> None:
     assert (entry["details"]["officer"], entry["details"]["reason"]) == ("ann", reason)
 
 
+def test_an_officer_approves_the_package_that_they_looked_at_and_no_other(robbed: Robbed) -> None:
+    """Whoever writes to the database shows the officers another package in its place."""
+    submission = robbed.submitted()
+    words = ("admin", "review", "list", "--json")
+    listed = json.loads(hwdash(*words, environment=robbed.environment))["submissions"]
+    (digest,) = (each["packageDigest"] for each in listed if each["submissionId"] == submission["id"])
+    with sqlite3.connect(robbed.served.made.data / "hwdash.db") as database:
+        database.execute(
+            "UPDATE submission_steps SET result = json_set(result, '$.packageDigest', ?) "
+            "WHERE submission_id = ? AND step = 'packageInfoValidation'",
+            ("ef" * 32, submission["id"]),
+        )
+    with pytest.raises(AssertionError, match="it is another one"):
+        robbed.approve(submission, (*robbed.ann.words, "--package-digest", digest))
+    assert "1 of 2 officers: bob" in robbed.approve(submission, robbed.bob.words)
+
+
 def test_the_database_alone_releases_nothing(robbed: Robbed) -> None:
     """An operator writes the rows of a finished review by hand, and lets the workflow go on."""
     approved, wanted = robbed.submitted(), robbed.submitted()

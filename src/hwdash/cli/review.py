@@ -27,6 +27,7 @@ from hwdash.pipeline.review import (
     NotInReview,
     approve,
     identity_of_row,
+    package_digest_of,
     reject,
     waiting,
 )
@@ -59,6 +60,7 @@ def list_waiting(as_json: bool, data: Path | None) -> None:
                 "name": each.name,
                 "type": each.type,
                 "committedAt": each.committed_at.isoformat(),
+                "packageDigest": package_digest_of(connection, each.id),
                 "approvedBy": list(approvals_of(connection, each.id)),
                 "officersNeeded": approvals_needed(control, identity_of_row(each)),
             }
@@ -76,10 +78,17 @@ def list_waiting(as_json: bool, data: Path | None) -> None:
 @click.option("--reason", default="", help="Why; kept with the decision.")
 @BY
 @officer_options
+@click.option(
+    "--package-digest",
+    metavar="SHA256",
+    help="Of the package that you looked at, as hwdash package inspect tells it: no other one is approved.",
+)
 @break_glass_option
 @json_option
 @data_option
-def approve_submission(submission_id: int, reason: str, by: str | None, as_json: bool, data: Path | None) -> None:
+def approve_submission(
+    submission_id: int, reason: str, by: str | None, package_digest: str | None, as_json: bool, data: Path | None
+) -> None:
     """Let SUBMISSION_ID go on to signing; where the policy asks for officers, as one of them."""
     settings = existing_service(data)
     queue = WorkflowQueue(Database(settings.database))
@@ -89,7 +98,12 @@ def approve_submission(submission_id: int, reason: str, by: str | None, as_json:
         checked_reason(reason.strip())
         if acting is None:
             refuse("To break the glass say who you are of the officers with --officer and --key.", Exit.USAGE)
-    officer = None if acting is None else AsOfficer(acting.name, acting.key, releases.service, breaks_glass())
+    if package_digest is not None and acting is None:
+        refuse("--package-digest is for officers: say who you are with --officer and --key.", Exit.USAGE)
+    looked_at = (package_digest or "").strip().lower()
+    officer = (
+        None if acting is None else AsOfficer(acting.name, acting.key, releases.service, breaks_glass(), looked_at)
+    )
     word = decision(by if acting is None else acting.name, reason)
     with decision_told(NotInReview, ApprovalsNeeded, OfficerRefused), transaction(data) as connection:
         judged = approve(connection, queue, submission_id, word, releases.control(), officer)

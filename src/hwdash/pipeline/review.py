@@ -1,5 +1,6 @@
 """People's words on a submission that waits in manualReview: they end the step, and a new workflow goes on."""
 
+import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +18,7 @@ from hwdash.pipeline.report import publish_error_report
 from hwdash.pipeline.signing import identity_of
 from hwdash.pipeline.submission import SUBMISSION
 from hwdash.pipeline.work import kind_of
+from hwdash.signing.errors import OfficerRefused
 from hwdash.signing.officers import DualControl
 from hwdash.signing.release import Judgement, Release, approval, approvals_needed, judge
 from hwdash.storage.audit import append, operator
@@ -53,6 +55,8 @@ class AsOfficer:
     key: Ed25519PrivateKey
     service: str
     break_glass: bool = False
+    looked_at: str = ""
+    """The digest of the package that they looked at, hex; empty: they take the database's word for it."""
 
 
 def waiting(connection: sa.Connection) -> Sequence[sa.Row[Any]]:
@@ -66,13 +70,18 @@ def identity_of_row(row: sa.Row[Any]) -> str:
     return identity_of(kind, row.test_harness, row.attributes)
 
 
+def package_digest_of(connection: sa.Connection, submission_id: int) -> str:
+    """SHA-256 of what the signature of the submission's package covers, hex; empty while it is not known."""
+    return str(step_results(connection, submission_id).get("packageInfoValidation", {}).get("packageDigest", ""))
+
+
 def release_of(connection: sa.Connection, row: sa.Row[Any]) -> Release:
     """What is approved of a submission that stands in manualReview; ``row`` as submissions_at has it."""
     return Release(
         submission_id=row.id,
         product_id=row.product_id,
         account_id=row.account_id,
-        package_sha256=step_results(connection, row.id)["packageInfoValidation"]["packageDigest"],
+        package_sha256=package_digest_of(connection, row.id),
         identity=identity_of_row(row),
         submitters=submitters_of(row),
     )
@@ -103,6 +112,11 @@ def approve(
         _go_on(connection, queue, row, decision, {})
         return Judgement((), 0, "", ())
     release = release_of(connection, row)
+    if officer.looked_at and not hmac.compare_digest(officer.looked_at, release.package_sha256):
+        raise OfficerRefused(
+            f"the package of submission {row.id} has the digest {release.package_sha256}, and the one that you looked "
+            f"at {officer.looked_at}: it is another one"
+        )
     word = approval(
         control,
         officer.name,

@@ -12,6 +12,7 @@ another.
 import base64
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -93,7 +94,11 @@ class DualControl:
         """Read both files; the defaults stand where there is none. Raises KeysError: what cannot be read allows
         nothing.
         """
-        return cls(_policy(folder / POLICY_FILE), _officers(folder / OFFICERS_FILE))
+        policy, officers = (_read(folder / name) for name in (POLICY_FILE, OFFICERS_FILE))
+        return cls(
+            Policy() if policy is None else _policy(policy, str(folder / POLICY_FILE)),
+            {} if officers is None else _officers(officers.get("officers"), str(folder / OFFICERS_FILE)),
+        )
 
     def open(self, word: str, payload_type: str) -> Word:
         """The word in an envelope, when one of the officers signed it. Raises OfficerRefused."""
@@ -163,6 +168,13 @@ class DualControl:
 
     def write(self, folder: Path) -> None:
         """Store both. Raises KeysError."""
+        document = self.document()
+        # First who there is: in between, as many as before or more can meet the policy that still stands.
+        _write(folder / OFFICERS_FILE, {"officers": document["officers"]})
+        _write(folder / POLICY_FILE, document["policy"])
+
+    def document(self) -> dict[str, Any]:
+        """As one JSON object: ``officers`` and ``policy``, each as its file has it."""
         officers = [
             {
                 "name": each.name,
@@ -172,9 +184,12 @@ class DualControl:
             }
             for each in self.officers.values()
         ]
-        # First who there is: in between, as many as before or more can meet the policy that still stands.
-        _write(folder / OFFICERS_FILE, {"officers": officers})
-        _write(folder / POLICY_FILE, policy_document(self.policy))
+        return {"officers": officers, "policy": policy_document(self.policy)}
+
+    @classmethod
+    def parse(cls, document: Mapping[str, Any], source: str) -> "DualControl":
+        """What ``document`` made. Raises KeysError, which names ``source``."""
+        return cls(_policy(document["policy"], source), _officers(document["officers"], source))
 
 
 def locked_control(folder: Path) -> KeyFolder:
@@ -229,36 +244,32 @@ def policy_document(policy: Policy) -> dict[str, Any]:
     }
 
 
-def _policy(file: Path) -> Policy:
-    document = _read(file)
-    if document is None:
-        return Policy()
+def _policy(document: Mapping[str, Any], source: str) -> Policy:
     named = {**policy_document(Policy()), **document}
     policy = Policy(named["release"], named["roleGrants"], named["certificates"], named["breakGlass"])
     if set(named) != set(policy_document(policy)):
-        raise KeysError(f"{file} has members that are not known: restore the file")
+        raise KeysError(f"{source} has members that are not known: restore the file")
     numbers = (policy.release, 0, MOST_OFFICERS), (policy.role_grants, 1, 2), (policy.certificates, 1, 2)
     if not all(type(value) is int and least <= value <= most for value, least, most in numbers) or not isinstance(
         policy.break_glass, bool
     ):
-        raise KeysError(f"{file} holds a value that cannot be: restore the file")
+        raise KeysError(f"{source} holds a value that cannot be: restore the file")
     return policy
 
 
-def _officers(file: Path) -> dict[str, Officer]:
-    document = _read(file)
+def _officers(given: Any, source: str) -> dict[str, Officer]:
     try:
         officers = [
             Officer(
                 name=str(each["name"]),
-                key=read_public_key(str(each["publicKey"]).encode(), str(file)),
+                key=read_public_key(str(each["publicKey"]).encode(), source),
                 submits_as=tuple(map(str, each["submitsAs"])),
                 added_at=datetime.fromisoformat(each["addedAt"]),
             )
-            for each in (document or {"officers": []})["officers"]
+            for each in given
         ]
     except (LookupError, TypeError, ValueError) as error:
-        raise KeysError(f"{file} cannot be read ({error}): restore the file") from None
+        raise KeysError(f"{source} cannot be read ({error}): restore the file") from None
     return {each.name: each for each in officers}
 
 
@@ -276,6 +287,10 @@ def _read(file: Path) -> dict[str, Any] | None:
 
 def _write(file: Path, document: Mapping[str, Any]) -> None:
     write_atomically(file, json.dumps(document, indent=2).encode() + b"\n", mode=0o600)
+    owner = file.parent.stat()
+    if owner.st_uid != file.stat().st_uid:
+        # Root wrote it, for a signer that is another user.
+        os.chown(file, owner.st_uid, owner.st_gid)
 
 
 def _public_pem(key: Ed25519PublicKey) -> str:

@@ -1,6 +1,7 @@
 """Officers and policy in the key folder, and the words that officers sign."""
 
 import json
+import os
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,6 +39,18 @@ def test_what_is_written_is_read_and_is_the_owners_only(tmp_path: Path) -> None:
     control.write(tmp_path)
     assert DualControl.read(tmp_path) == control
     assert {(tmp_path / name).stat().st_mode & 0o777 for name in (OFFICERS_FILE, POLICY_FILE)} == {0o600}
+
+
+def test_both_survive_their_json() -> None:
+    control = BOTH.with_policy(Policy(2, 2, 1, break_glass=False))
+    assert DualControl.parse(json.loads(json.dumps(control.document())), "the signer") == control
+
+
+def test_files_belong_to_whose_folder_it_is(tmp_path: Path) -> None:
+    if os.geteuid() == 0:  # as an operator, for a signer under a user of its own
+        os.chown(tmp_path, 12345, 12345)
+    BOTH.write(tmp_path)
+    assert {(tmp_path / name).stat().st_uid for name in (OFFICERS_FILE, POLICY_FILE)} == {tmp_path.stat().st_uid}
 
 
 @pytest.mark.parametrize("file", [OFFICERS_FILE, POLICY_FILE])
