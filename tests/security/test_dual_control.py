@@ -26,7 +26,7 @@ from hwdash.signing.errors import SigningRefused
 from hwdash.signing.keys import KeyFolder
 from hwdash.signing.officers import DualControl, Policy
 from hwdash.signing.process import SignerProcess
-from hwdash.signing.release import Release, ReleaseControl, approval
+from hwdash.signing.release import Release, ReleaseControl, approval, approvals_needed
 from hwdash.signing.signer import (
     REQUIRED_STEPS,
     SPC_INDIRECT_DATA,
@@ -220,8 +220,9 @@ def test_the_policy_that_stands_beside_the_key_cannot_be_told_otherwise(guarded:
     """All that a taken-over worker says about approvals stands in the record."""
     decided = ReleaseControl(guarded.keys.path, guarded.service).judge(RECORD.release("attestation"), ())
     assert decided.needed == 2
-    assert guarded.process.approvals_needed("attestation") == 2
-    assert guarded.process.approvals_needed("test") == 0
+    asked = guarded.process.dual_control()
+    assert asked == guarded.control
+    assert [approvals_needed(asked, identity) for identity in ("attestation", "whql", "test")] == [2, 2, 0]
 
 
 # --- A running service

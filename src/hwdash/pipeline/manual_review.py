@@ -2,11 +2,13 @@
 
 from hwdash.pipeline.signing import identity_of
 from hwdash.pipeline.work import Done, Waiting, Work
+from hwdash.signing.release import approvals_needed
 
 
 def run(work: Work) -> Done | Waiting:
     """Result: {"decision": "not required", "policy": ...}. Raises SignerUnavailable."""
-    needed = work.resources.signer.approvals_needed(identity_of(work.kind, work.test_harness, work.attributes))
+    identity = identity_of(work.kind, work.test_harness, work.attributes)
+    needed = approvals_needed(work.resources.signer.dual_control(), identity)
     if needed:
         return Waiting(f"The package waits for the approval of {needed} officers, which the signer's policy asks for.")
     if work.policy.get("manualReview"):

@@ -32,6 +32,7 @@ from hwdash.signing.authority import IDENTITIES, ensure_authority, has_signing_k
 from hwdash.signing.errors import KeysError, SignerUnavailable, SigningRefused
 from hwdash.signing.hardening import harden
 from hwdash.signing.keys import KeyFolder
+from hwdash.signing.officers import DualControl
 from hwdash.signing.provenance import (
     SignedStatement,
     StatementRequest,
@@ -40,7 +41,6 @@ from hwdash.signing.provenance import (
     statement_document,
 )
 from hwdash.signing.records import ensure_records_key, key_bytes
-from hwdash.signing.release import approvals_needed
 from hwdash.signing.revocation import CrlSigner, keys_state, replace_revoked
 from hwdash.signing.signer import LocalSigner, SignedAttributes, SigningRequest, parse_request, request_document
 
@@ -145,9 +145,9 @@ class SignerProcess:
         (crl,) = _decoded(self._asked({"crl": True}), "crl")
         return crl
 
-    def approvals_needed(self, identity: str) -> int:
-        """How many officers have to approve before a signature by ``identity``. Raises SignerUnavailable."""
-        return int(self._asked({"approvalsNeeded": identity})["approvalsNeeded"])
+    def dual_control(self) -> DualControl:
+        """The officers and the policy that the signer goes by now. Raises SignerUnavailable."""
+        return DualControl.parse(self._asked({"dualControl": True}), "what the signer answers")
 
     def examiner(self) -> socket.socket:
         """A new connection to the examiner, for one examination. Raises SignerUnavailable."""
@@ -353,9 +353,8 @@ def _answered(
         return {**parts, "chain": chain}
     if document == {"crl": True}:
         return _encoded(crl=crls.crl(clock()))
-    if isinstance(document, dict) and set(document) == {"approvalsNeeded"}:
-        control = signer.releases.control()
-        return {"approvalsNeeded": approvals_needed(control, str(document["approvalsNeeded"]))}
+    if document == {"dualControl": True}:
+        return signer.releases.control().document()
     made = signer.sign(parse_request(document))
     signed = (_encoded(attributes=it.attributes, signature=it.signature, timestamp=it.timestamp) for it in made)
     return {"signed": list(signed)}
