@@ -23,13 +23,15 @@ from hwdash.drivers.catalog import CATALOG_CONTENT_TYPE
 from hwdash.drivers.package import Kind
 from hwdash.pipeline.work import Done, StepFailed, Work
 from hwdash.signing.authority import PREPRODUCTION
-from hwdash.signing.errors import SigningRefused
+from hwdash.signing.errors import LimitReached, SigningRefused
 from hwdash.signing.provenance import result_digest
 from hwdash.signing.records import unsealed
 from hwdash.signing.signer import MAX_CONTENTS, Content, SignedAttributes, SigningRecord, SigningRequest
 from hwdash.vocabulary import SubmissionStep
 
 log = logging.getLogger(__name__)
+
+LIMITED = "Submit it again then, or have the operator of the signer raise the limit."
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,8 @@ def run(work: Work) -> Done:
         )
         try:
             signatures = work.resources.signer.sign(request)
+        except LimitReached as limit:
+            raise StepFailed([f"ERROR signing.limit: {reason}. {LIMITED}" for reason in limit.reasons]) from limit
         except SigningRefused as refusal:
             raise StepFailed([f"ERROR signing.refused: {refusal}"]) from refusal
         leaf = signatures[0].chain[0]

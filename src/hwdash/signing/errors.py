@@ -3,6 +3,7 @@
 SigningError
   KeysError          a key folder or a file in it cannot be used
   SigningRefused     the request may not be signed, now or later
+    LimitReached     as many signatures were made today as may be
   SignerUnavailable  the signer cannot answer now; the same request may succeed later
   OfficerRefused     an officer's word does not count, or officers and policy may not be changed so
   TimestampUnavailable  a timestamp authority gave no timestamp that counts
@@ -23,6 +24,10 @@ class SigningRefused(SigningError):
     def __init__(self, *reasons: str) -> None:
         super().__init__("; ".join(reasons))
         self.reasons = reasons
+
+
+class LimitReached(SigningRefused):
+    """As many signatures were made today as may be. Each reason says when it is possible again."""
 
 
 class SignerUnavailable(SigningError):

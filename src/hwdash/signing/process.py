@@ -29,7 +29,7 @@ from typing import Any, Self, TypeVar
 
 from hwdash.clock import Clock, system_clock
 from hwdash.signing.authority import IDENTITIES, ensure_authority, has_signing_keys, is_sandbox_authority
-from hwdash.signing.errors import KeysError, SignerUnavailable, SigningRefused
+from hwdash.signing.errors import KeysError, LimitReached, SignerUnavailable, SigningRefused
 from hwdash.signing.hardening import harden
 from hwdash.signing.keys import KeyFolder
 from hwdash.signing.officers import DualControl
@@ -258,6 +258,8 @@ class _Child:
         answer = self._heard()
         if "refused" in answer:
             raise SigningRefused(*answer["refused"])
+        if "limited" in answer:
+            raise LimitReached(*answer["limited"])
         if "unavailable" in answer:
             raise SignerUnavailable(answer["unavailable"])
         return answer
@@ -366,7 +368,7 @@ def _refused(signer: LocalSigner, document: object, refusal: SigningRefused) -> 
         signer.log_refusal(refusal, document)
     except SignerUnavailable as error:
         return {"unavailable": str(error)}
-    return {"refused": refusal.reasons}
+    return {"limited" if isinstance(refusal, LimitReached) else "refused": refusal.reasons}
 
 
 def serve(

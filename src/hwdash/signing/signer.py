@@ -12,12 +12,10 @@ clock's, for the same reason. A preproduction signature has none: machines that 
 
 import hmac
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
-from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from cryptography.hazmat.primitives import hashes
@@ -28,10 +26,12 @@ from hwdash.clock import Clock
 from hwdash.drivers.authenticode import signed_attributes
 from hwdash.drivers.timestamp import timestamp_info, timestamp_token, token_attributes
 from hwdash.signing.authority import IDENTITIES, PREPRODUCTION, TIMESTAMP_AUTHORITY
-from hwdash.signing.errors import SignerUnavailable, SigningRefused
+from hwdash.signing.errors import LimitReached, SignerUnavailable, SigningRefused
 from hwdash.signing.keys import Credential, KeyFolder, PrivateKey
+from hwdash.signing.limits import Limits
 from hwdash.signing.records import EXAMINED_STEPS, Examination, opened, records_key
 from hwdash.signing.release import Release, ReleaseControl
+from hwdash.signing.signature_log import Counted, SignatureLog
 
 SPC_INDIRECT_DATA = "1.3.6.1.4.1.311.2.1.4"  # the content of a signed PE file or cabinet
 CERTIFICATE_TRUST_LIST = "1.3.6.1.4.1.311.10.1"  # the content of a catalog
@@ -44,7 +44,6 @@ PREPRODUCTION_STEPS = EXAMINED_STEPS
 # A policy of our own by UUID (ITU-T X.667): the time is that of the service's record; see ADR 0014.
 TIMESTAMP_POLICY = "2.25.43977335754199932897544398966426402977"
 
-LOG_FILE = "signatures.log"
 MAX_CONTENTS = 500
 """How many signatures one request may ask for: some seconds of work."""
 
@@ -215,7 +214,7 @@ def _is_same(one: str, other: str) -> bool:
 class LocalSigner:
     """Signs with the keys of a folder, all loaded at once.
 
-    Each signature appends a line of JSON to ``signatures.log`` in the folder before it is given away. A request
+    Each signature appends a line to the log of the folder (signature_log.py) before it is given away. A request
     repeated after a crash is logged again, with the same ``signatureSha256``. Raises KeysError when a key is not there.
     """
 
@@ -229,7 +228,8 @@ class LocalSigner:
         self.records_key = records_key(keys)
         """For the examiner."""
         self._clock = clock
-        self._log = _open_log(keys.path / LOG_FILE)
+        self._folder = keys.path
+        self._log = SignatureLog(keys.path, clock)
 
     @property
     def root_certificate_pem(self) -> bytes:
@@ -243,8 +243,8 @@ class LocalSigner:
         return self._chains[identity]
 
     def sign(self, request: SigningRequest) -> list[SignedAttributes]:
-        """Sign all or nothing. Raises SigningRefused; SignerUnavailable when a certificate has ended or the log is not
-        writable, and KeysError when officers or policy cannot be read.
+        """Sign all or nothing. Raises SigningRefused, LimitReached among it; SignerUnavailable when a certificate has
+        ended or the log is not writable, and KeysError when officers, policy or limits cannot be read.
         """
         examined = self.examined(request.record)
         judged = self.releases.judge(request.record.release(request.identity), request.record.approvals)
@@ -252,11 +252,24 @@ class LocalSigner:
             raise SigningRefused(*reasons)
         credential = self._credentials[request.identity]
         when = self.time_to_sign(request.when, request.identity, credential)
-        signed = [self._signed(request, content, credential, when) for content in request.contents]
-        told = {"breakGlass": judged.broke_glass} if judged.broke_glass else {}
-        pairs = zip(request.contents, signed, strict=True)
-        self.log(*(self._entry(request, content, each) | told for content, each in pairs))
+        with self._log.locked():
+            self._check_limits(examined)
+            signed = [self._signed(request, content, credential, when) for content in request.contents]
+            told = {"breakGlass": judged.broke_glass} if judged.broke_glass else {}
+            pairs = zip(request.contents, signed, strict=True)
+            self._log.append(*(self._entry(request, content, each) | told for content, each in pairs))
         return signed
+
+    def _check_limits(self, examined: Examination) -> None:
+        """Raises LimitReached when the whole package is more than may be signed today: half of one helps nobody."""
+        now, limits = self._clock(), Limits.read(self._folder)
+        asked = {
+            Counted(examined.identity, examined.account_id, examined.object_id, digest)
+            for digests in examined.signable.values()
+            for digest in digests
+        }
+        if reasons := list(limits.refusals(self._log.made_on(now), asked, now)):
+            raise LimitReached(*reasons)
 
     def _signed(
         self, request: SigningRequest, content: Content, credential: Credential, when: datetime
@@ -302,15 +315,8 @@ class LocalSigner:
 
     def log(self, *entries: Mapping[str, object]) -> None:
         """Append lines to the log, with the time, and have them on the disk. Raises SignerUnavailable."""
-        now = self._clock().isoformat()
-        lines = b"".join(json.dumps({"time": now, **entry}).encode() + b"\n" for entry in entries)
-        try:
-            # A crash between two writes leaves a cut line, which the next start ends.
-            while lines:
-                lines = lines[os.write(self._log, lines) :]
-            os.fsync(self._log)
-        except OSError as error:
-            raise SignerUnavailable(f"the log of signatures cannot be written: {error.strerror}") from error
+        with self._log.locked():
+            self._log.append(*entries)
 
     def log_refusal(self, refusal: SigningRefused, document: object) -> None:
         """Append what was asked for, a request or a statement's, and why it was refused, both cut short.
@@ -446,15 +452,3 @@ def _text(value: object) -> str:
 def is_sha256(text: str) -> bool:
     """64 lower-case hex digits?"""
     return len(text) == 64 and not set(text) - set("0123456789abcdef")
-
-
-def _open_log(path: Path) -> int:
-    """Open for appending only, and end a line that a crash has cut, so that the next one stands alone."""
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        size = os.fstat(descriptor).st_size
-        if size and os.pread(descriptor, 1, size - 1) != b"\n":
-            os.write(descriptor, b"\n")
-    except OSError as error:
-        raise SignerUnavailable(f"the log of signatures {path} cannot be opened: {error.strerror}") from error
-    return descriptor
