@@ -263,7 +263,7 @@ def _stored_passphrase(folder: Path, secret: str) -> bytes:
             return stored
         raise KeysError(f"{file} is empty: restore it, or set {variable_of(secret)}")
     if any(folder.glob("*.pem")):
-        earlier = "" if secret == SIGNING_KEYS else " (in earlier versions that of HWDASH_KEY_PASSPHRASE)"
+        earlier = {SIGNING_KEYS: ""}.get(secret, " (in earlier versions that of HWDASH_KEY_PASSPHRASE)")
         raise KeysError(
             f"{folder} holds keys but no file {PASSPHRASE_FILE!r}: set {variable_of(secret)} to their "
             f"passphrase{earlier}"
