@@ -187,6 +187,12 @@ def removable_audience(admin: Administrator) -> list[str]:
     return [made["id"], *admin.account]
 
 
+def measured_label(admin: Administrator) -> list[str]:
+    file = admin.folder / "measured.json"
+    file.write_text('{"results": [{"measureId": "26118008", "value": 0.1, "population": 100}]}', "utf-8")
+    return [str(admin.rolling_label()), str(file)]
+
+
 def known_window(admin: Administrator) -> list[str]:
     admin.run("calendar", "add", "Winter", "2026-12-18", "2027-01-01")
     return ["Winter"]
@@ -242,6 +248,7 @@ WRITES: dict[str, Prepared] = {
     "key issue": with_roots_carried_away,
     "key offline": with_roots_in_the_folder,
     "key rotate": lambda admin: ["whql", *with_roots_carried_away(admin)[3:]],
+    "measure record": measured_label,
     "officer add": lambda admin: ["ann", "--public-key", admin.officer_key()],
     "officer policy": policy_of_one,
     "officer remove": appointed_officer,
@@ -336,6 +343,7 @@ def test_a_command_that_reads_leaves_none(command: str, admin: Administrator) ->
     admin.run("recall", "submission", recalled, "--reason", "no")
     given = {
         "account show": admin.account,
+        "measure list": [str(admin.rolling_label())],
         "app show": (admin.app,),
         "approval show": (admin.waiting_label(),),
         "audit show": ("0",),

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import click
 import pytest
@@ -254,6 +254,95 @@ class TestCalendar:
             assert any("holds it back" in each for each in messages) is is_held, command
 
 
+class TestMeasures:
+    GOOD: ClassVar = {"measureId": 26387215, "value": 99.1, "population": 400}
+    BAD: ClassVar = {"measureId": "26118008", "value": 2.5, "population": 400}
+    OWN: ClassVar = {
+        "measureId": "resume-hangs", "name": "hangs on resume", "value": 9, "population": 3, "atMost": 1, "minimum": 20,
+    }  # fmt: skip
+
+    def file(self, admin: Administrator, *results: dict[str, Any]) -> str:
+        file = admin.stage.folder / "measured.json"
+        file.write_text(json.dumps({"results": results}), "utf-8")
+        return str(file)
+
+    def test_results_are_judged_kept_listed_and_reach_the_owner(self, admin: Administrator, rolling: int) -> None:
+        file = self.file(admin, self.GOOD, self.BAD, self.OWN)
+        done = admin.json("measure", "record", str(rolling), file, "--by", "Ann")
+        verdicts = {"26118008": "fail", "26387215": "pass", "resume-hangs": "data insufficient"}
+        assert {each["measureId"]: each["verdict"] for each in done["results"]} == verdicts
+        assert {each["recordedBy"] for each in done["results"]} == {"Ann"}
+        assert done["paused"] is False
+        assert admin.json("measure", "list", str(rolling))["results"] == done["results"]
+        first, *told = admin.stage.wake(rolling).messages
+        assert first == "Gradual rollout: 1 %, day 1 of 30"
+        assert told == [
+            "Measure 26118008 (machines with a kernel-mode crash, %): fail, 2.5 over 400 machines; it passes with 1 or "
+            "less.",
+            "Measure resume-hangs (hangs on resume): data insufficient, 9 over 3 machines; it passes with 1 or less.",
+            "Measure 26387215 (machines where the install completes, %): pass, 99.1 over 400 machines; it passes with "
+            "95 or more.",
+        ]
+        table = admin.run("measure", "list", str(rolling)).stdout
+        assert "data insufficient" in table
+
+    def test_a_later_result_takes_the_place_of_an_earlier_one(self, admin: Administrator, rolling: int) -> None:
+        admin.json("measure", "record", str(rolling), self.file(admin, self.BAD, self.GOOD))
+        admin.json("measure", "record", str(rolling), self.file(admin, self.BAD | {"value": 0.2}))
+        found = admin.json("measure", "list", str(rolling))["results"]
+        assert [(each["measureId"], each["verdict"]) for each in found] == [("26118008", "pass"), ("26387215", "pass")]
+
+    def test_a_failure_pauses_the_rollout_where_the_policy_says_so(self, admin: Administrator, rolling: int) -> None:
+        admin.run("account", "policy", "--pause-on-failure", "on")
+        assert not admin.json("measure", "record", str(rolling), self.file(admin, self.GOOD, self.OWN))["paused"]
+        assert admin.json("measure", "record", str(rolling), self.file(admin, self.BAD))["paused"]
+        message = admin.stage.wake(rolling).messages[0]
+        assert message.startswith("Gradual rollout: paused, 0 %, day 1 of 30: Measure 26118008 (")
+        assert not admin.json("measure", "record", str(rolling), self.file(admin, self.BAD))["paused"]
+        admin.json("rollout", "resume", str(rolling))
+        assert admin.stage.wake(rolling).messages[0] == "Gradual rollout: 1 %, day 1 of 30"
+
+    def test_a_changed_label_is_measured_anew(self, admin: Administrator, rolling: int) -> None:
+        admin.json("measure", "record", str(rolling), self.file(admin, self.BAD))
+        admin.stage.restart(rolling)
+        assert admin.json("measure", "list", str(rolling))["results"] == []
+        admin.json("measure", "record", str(rolling), self.file(admin, self.BAD))
+        assert len(admin.json("measure", "list", str(rolling))["results"]) == 1
+
+    def test_everything_that_is_wrong_with_a_file_is_told_and_nothing_is_kept(
+        self, admin: Administrator, rolling: int
+    ) -> None:
+        both = self.OWN | {"measureId": "both", "atLeast": 1}
+        misspelt = self.GOOD | {"valeu": 1, "population": -1, "value": "much"}
+        said = admin.refused("measure", "record", str(rolling), self.file(admin, misspelt, both, {"name": " "}), code=2)
+        for part in (
+            "results[0].value:", "results[0].population:", "results[0].valeu: There is no such property.",
+            "results[1].atMost: atLeast and atMost exclude", "results[2].measureId: This property is required.",
+            "results[2].name: Must be 1 to 200",
+        ):  # fmt: skip
+            assert part in said
+        known, unknown = self.GOOD | {"atLeast": 1}, {"measureId": "x", "value": 1, "population": 1}
+        said = admin.refused(
+            "measure", "record", str(rolling), self.file(admin, known, unknown, self.BAD, self.BAD), code=2
+        )
+        for part in ("results[0]: 26387215 is one of", "results[1].name:", "results[1]: x is", "results[3].measureId:"):
+            assert part in said
+        assert admin.json("measure", "list", str(rolling))["results"] == []
+
+    @pytest.mark.parametrize("content", [b"[", b"[]", b"{}", b"\xff", b'{"results": []}', b"[" * 100_000])
+    def test_a_file_that_is_none_is_refused_plainly(self, admin: Administrator, rolling: int, content: bytes) -> None:
+        file = admin.stage.folder / "measured.json"
+        file.write_bytes(content)
+        assert admin.refused("measure", "record", str(rolling), str(file), code=2)
+
+    def test_only_a_label_that_goes_to_machines_is_measured(self, admin: Administrator, stage: Stage) -> None:
+        share = stage.new_label(stage.new_submission(), destination="anotherPartner")
+        for label_id in (7, share):
+            said = admin.refused("measure", "record", str(label_id), self.file(admin, self.GOOD))
+            assert f"there is no shipping label {label_id} that goes to machines" in said
+        assert "there is no shipping label 7" in admin.refused("measure", "list", "7")
+
+
 class TestRollout:
     def test_what_is_rolled_out_is_listed(self, admin: Administrator, rolling: int) -> None:
         (listed,) = admin.json("rollout", "list")["labels"]
@@ -344,6 +433,7 @@ class TestPolicy:
             "automaticDelivery": True,
             "promoterRole": False,
             "releaseCalendar": False,
+            "pauseOnFailure": False,
             "classChids": {"firmware": "required", "display": "forbidden"},
         }
 

@@ -16,6 +16,7 @@ GROUPS = {
     "approval": ("hwdash.cli.admin_approval", "approval", "The shipping labels that wait for a person's approval."),
     "rollout": ("hwdash.cli.admin_rollout", "rollout", "The gradual rollouts of shipping labels."),
     "calendar": ("hwdash.cli.admin_calendar", "calendar", "The release calendar: days on which no driver goes live."),
+    "measure": ("hwdash.cli.admin_measure", "measure", "What machines with a published driver report."),
     "key": ("hwdash.cli.admin_key", "key", "The signing keys: list, rotate, ceremonies with the root keys."),
     "recall": ("hwdash.cli.admin_recall", "recall", "Take released drivers back."),
     "audit": ("hwdash.cli.admin_audit", "audit", "The audit log: list, checkpoint, verify."),

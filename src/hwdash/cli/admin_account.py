@@ -134,6 +134,7 @@ def _read_class_chids(_context: click.Context, _option: click.Parameter, text: s
 @click.option(
     "--release-calendar", type=SWITCH, help="Have labels go live on days that the release calendar leaves free."
 )
+@click.option("--pause-on-failure", type=SWITCH, help="Pause the rollout of a label when a measure of it fails.")
 @click.option(
     "--class-chids",
     callback=_read_class_chids,

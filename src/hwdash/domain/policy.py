@@ -32,6 +32,8 @@ class Policy:
     """Such labels need the role Shipping Label Promoter too (contract/api.md 8.3)."""
     release_calendar: bool = False
     """Labels go live on days that the release calendar leaves free (domain/calendar.py)."""
+    pause_on_failure: bool = False
+    """A measure that fails pauses the rollout (domain/measures.py)."""
     class_chids: tuple[tuple[str, str], ...] = (("firmware", "required"), ("display", "forbidden"))
     """Classes, in lower case, whose labels must have CHIDs or must not (contract/dashboard.md 101)."""
 
@@ -50,6 +52,7 @@ class Policy:
             automatic_delivery=bool(stored.get("automaticDelivery", default.automatic_delivery)),
             promoter_role=bool(stored.get("promoterRole", default.promoter_role)),
             release_calendar=bool(stored.get("releaseCalendar", default.release_calendar)),
+            pause_on_failure=bool(stored.get("pauseOnFailure", default.pause_on_failure)),
             class_chids=tuple(stored.get("classChids", dict(default.class_chids)).items()),
         )
 
@@ -66,5 +69,6 @@ class Policy:
             "automaticDelivery": self.automatic_delivery,
             "promoterRole": self.promoter_role,
             "releaseCalendar": self.release_calendar,
+            "pauseOnFailure": self.pause_on_failure,
             "classChids": dict(self.class_chids),
         }

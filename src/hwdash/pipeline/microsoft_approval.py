@@ -12,6 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from hwdash.domain.measures import Verdict
 from hwdash.domain.policy import Policy
 from hwdash.domain.rollout import Rollout, fulfilled, is_co_engineered
 from hwdash.pipeline.finalize_pre_processing import is_automatic, is_for_test_machines
@@ -20,7 +21,9 @@ from hwdash.pipeline.label_work import Failed, LabelStepResult, Moved, Wait
 from hwdash.pipeline.ownership import owners_by_id
 from hwdash.pipeline.release_calendar import held_back
 from hwdash.pipeline.review import REJECTED
+from hwdash.pipeline.work import MESSAGES_SHOWN
 from hwdash.storage.label_progress import adds_hardware_ids, expire, go_live
+from hwdash.storage.measures import results_of
 
 VISIBLE_FOR = timedelta(seconds=15)
 """Clients look every five seconds (contract/api.md 6.3)."""
@@ -94,7 +97,11 @@ def _roll_out(
     if rollout.is_over_at(now):
         ended = expire(connection, label) if rollout.is_flight else {}
         return Moved({**changes, **ended, "rollout": rollout.finalize(now).to_json()})
-    return Wait(rollout.next_change_at(now), (rollout.message_at(now),), {**changes, "rollout": rollout.to_json()})
+    measured = sorted(
+        (each for each, _ in results_of(connection, label)), key=lambda each: each.verdict is Verdict.PASS
+    )
+    told = (rollout.message_at(now), *(each.message for each in measured[: MESSAGES_SHOWN - 1]))
+    return Wait(rollout.next_change_at(now), told, {**changes, "rollout": rollout.to_json()})
 
 
 def _cancelled(label: sa.Row[Any]) -> LabelStepResult:

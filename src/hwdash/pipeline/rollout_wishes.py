@@ -22,7 +22,7 @@ class NotRollingOut(Exception):
 
 def rolling_out(connection: sa.Connection) -> Sequence[sa.Row[Any]]:
     """The labels that are rolled out gradually, oldest first."""
-    return [row for row in labels_with_rollout(connection) if _is_rolling_out(row)]
+    return [row for row in labels_with_rollout(connection) if is_rolling_out(row)]
 
 
 def ask(connection: sa.Connection, label_id: int, wish: Wish, decision: Decision) -> bool:
@@ -31,7 +31,7 @@ def ask(connection: sa.Connection, label_id: int, wish: Wish, decision: Decision
     row = lock_label(connection, label_id)
     if row is None:
         raise NotRollingOut(f"there is no shipping label {label_id}")
-    if not _is_rolling_out(row):
+    if not is_rolling_out(row):
         raise NotRollingOut(f"shipping label {label_id} is not being rolled out: {_became(row)}")
     if wish == Wish.FINALIZE and Rollout.of(row.rollout).is_flight:
         raise NotRollingOut(
@@ -91,7 +91,8 @@ def _standing(stored: Mapping[str, Any]) -> Wish:
     return Wish.PAUSE if stored["pausedAt"] else Wish.RESUME
 
 
-def _is_rolling_out(row: sa.Row[Any]) -> bool:
+def is_rolling_out(row: sa.Row[Any]) -> bool:
+    """Is the label rolled out gradually, or does it fly, paused or not?"""
     return (
         row.rollout is not None
         and row.current_step == LabelStep.MICROSOFT_APPROVAL

@@ -154,3 +154,22 @@ release_windows = sa.Table(
     sa.Column("holds_all", sa.Boolean, nullable=False),
     sa.Column("created_at", UtcDateTime, nullable=False),
 )
+
+# What machines with the driver report, as it was recorded last for this run of the label (domain/measures.py).
+label_measures = sa.Table(
+    "label_measures",
+    metadata,
+    sa.Column("label_id", sa.ForeignKey("shipping_labels.id"), primary_key=True),
+    sa.Column("run", sa.Integer, primary_key=True),
+    sa.Column("measure_id", sa.String(200), primary_key=True),
+    sa.Column("name", sa.String(200), nullable=False),
+    # The criterion: one of the two; a value beyond early_limit fails with few machines already.
+    sa.Column("at_least", sa.Float),
+    sa.Column("at_most", sa.Float),
+    sa.Column("minimum", sa.Integer, nullable=False),
+    sa.Column("early_limit", sa.Float),
+    sa.Column("value", sa.Float, nullable=False),
+    sa.Column("population", sa.Integer, nullable=False),
+    sa.Column("recorded_by", sa.String(200), nullable=False),
+    sa.Column("recorded_at", UtcDateTime, nullable=False),
+)
