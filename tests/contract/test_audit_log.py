@@ -182,7 +182,7 @@ def test_steps_and_signatures_are_entries(client: ApiClient, service: Served, tm
     (line, *_) = [
         each
         for each in map(json.loads, (service.made.data / "keys" / "signatures.log").read_text().splitlines())
-        if each["submissionId"] == submission["id"]
+        if each.get("submissionId") == submission["id"]
     ]
     known = {each["step"]: each["resultSha256"] for each in found if each["action"] == "end_step"}
     assert line["finishedSteps"] == {step: known[step] for step in ended[:6]}

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 
+from callers import database_of
 from hwdash.pipeline.examination import examiner_words
 from hwdash.settings import Settings
 from hwdash.signing.authority import IDENTITIES, PREPRODUCTION
@@ -33,9 +34,10 @@ from hwdash.signing.signer import (
     SigningRequest,
     request_document,
 )
+from hwdash.storage.audit import find_entries
 from hwdash.storage.database import Database
 from hwdash.storage.tables import submission_steps, submissions
-from service import Served, sample_entries, signed_cabinet
+from service import Served, sample_entries, signed_cabinet, until
 
 EVIL = bytes(range(200, 232))
 """The digest of what the attacker wants signed."""
@@ -207,6 +209,8 @@ def test_a_hundred_ways_to_ask_for_more_than_was_passed(
     assert [line for line in lines if b"signatureSha256" in line and line not in signed_before] == []
     assert len([line for line in lines if b'"refused"' in line]) == len(tried)
     assert EVIL_HEX.encode() not in b"".join(signed_before)
+    refused = [json.loads(line)["requestSha256"] for line in lines if b'"refused"' in line]
+    until(lambda: set(refused) <= audited(service), "not every refusal is in the audit log")
     # The channel is sound: what was passed is signed on it, again and with the same bytes.
     for each in (one, other):
         again = signer.sign(each.request)
@@ -221,6 +225,16 @@ def is_refused(signer: SignerProcess, document: dict[str, Any]) -> bool:
     except SigningRefused:
         return True
     return False
+
+
+def audited(service: Served) -> set[str]:
+    """The requests whose refusals are in the audit log, sealed."""
+    with database_of(service) as database, database.reading() as connection:
+        found = find_entries(connection, action="sign_refused", limit=10_000)
+    details = [json.loads(each.act.details) for each in found]
+    assert all(each["reasons"] for each in details)
+    assert len({each["logEnd"] for each in details}) == len(details)
+    return {each["requestSha256"] for each in details}
 
 
 def asked_of_the_examiner(signer: SignerProcess, line: bytes) -> dict[str, Any]:

@@ -43,6 +43,7 @@ from hwdash.server.page_tokens import PageTokens
 from hwdash.server.refusals import Refusals
 from hwdash.server.sas import SasSigner
 from hwdash.server.service import Service
+from hwdash.server.signer_refusals import keep_signer_refusals
 from hwdash.server.tokens import TokenIssuer
 from hwdash.server.uploads import Uploads
 from hwdash.server.workflow_start import WorkflowStart
@@ -141,6 +142,7 @@ def create_service(
             asyncio.create_task(warn_of_broken_glass(service)),
             asyncio.create_task(wake_labels(service, engine)),
             asyncio.create_task(keep_audit_log(service)),
+            asyncio.create_task(keep_signer_refusals(service, signer)),
         ]
         try:
             yield

@@ -149,6 +149,11 @@ class SignerProcess:
         """The officers and the policy that the signer goes by now. Raises SignerUnavailable."""
         return DualControl.parse(self._asked({"dualControl": True}), "what the signer answers")
 
+    def refusals(self, after: int) -> tuple[list[dict[str, Any]], int]:
+        """What was refused, as SignatureLog.refusals has it. Raises SignerUnavailable."""
+        answer = self._asked({"refusalsAfter": after})
+        return answer["refusals"], answer["end"]
+
     def examiner(self) -> socket.socket:
         """A new connection to the examiner, for one examination. Raises SignerUnavailable."""
         return self._in_turn(self._connect)
@@ -353,6 +358,9 @@ def _answered(
         chain = [base64.b64encode(each).decode() for each in stated.chain]
         parts = _encoded(payload=stated.payload, signature=stated.signature, timestamp=stated.timestamp)
         return {**parts, "chain": chain}
+    if isinstance(document, dict) and set(document) == {"refusalsAfter"} and type(document["refusalsAfter"]) is int:
+        refusals, end = signer.refusals(document["refusalsAfter"])
+        return {"refusals": refusals, "end": end}
     if document == {"crl": True}:
         return _encoded(crl=crls.crl(clock()))
     if document == {"dualControl": True}:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from hwdash.clock import Clock
 from hwdash.signing.errors import SignerUnavailable
@@ -85,6 +85,23 @@ class SignatureLog:
             raise SignerUnavailable(f"the log of signatures cannot be read: {error.strerror}") from error
         return self._made
 
+    def refusals(self, after: int) -> tuple[list[dict[str, Any]], int]:
+        """Refusals that stand behind the first ``after`` bytes, each with where it ends, ``logEnd``; and how far was
+        read, for the next call. A log that is shorter is another one, and read from its beginning.
+        """
+        try:
+            size = os.fstat(self._file).st_size
+            begin = after if 0 <= after <= size else 0
+            block = os.pread(self._file, _BLOCK, begin)
+        except OSError as error:
+            raise SignerUnavailable(f"the log of signatures cannot be read: {error.strerror}") from error
+        found, end = [], begin
+        for line in block.split(b"\n")[:-1]:
+            end += len(line) + 1
+            if (refusal := _refusal(line)) is not None:
+                found.append({**refusal, "logEnd": end})
+        return found, end
+
     def _beginning_of(self, day: str, size: int) -> int:
         """Where to begin, so that nothing of the day is missed: the log may have years."""
         back = _BLOCK
@@ -107,6 +124,14 @@ def _time(line: bytes) -> str:
         return str(json.loads(line)["time"])
     except (ValueError, LookupError, TypeError):
         return ""
+
+
+def _refusal(line: bytes) -> dict[str, Any] | None:
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return None
+    return entry if isinstance(entry, dict) and {"refused", "time"} <= entry.keys() else None
 
 
 def _counted(line: bytes, day: str) -> Counted | None:

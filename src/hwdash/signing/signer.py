@@ -318,6 +318,10 @@ class LocalSigner:
         with self._log.locked():
             self._log.append(*entries)
 
+    def refusals(self, after: int) -> tuple[list[dict[str, Any]], int]:
+        """As SignatureLog.refusals."""
+        return self._log.refusals(after)
+
     def log_refusal(self, refusal: SigningRefused, document: object) -> None:
         """Append what was asked for, a request or a statement's, and why it was refused, both cut short.
 

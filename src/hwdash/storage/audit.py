@@ -120,6 +120,16 @@ def find_entries(
     return [_entry(row) for row in reversed(connection.execute(query).all())]
 
 
+def last_details(connection: sa.Connection, action: str) -> str | None:
+    """The details of the newest act of this action, sealed or not; None when there is none."""
+    for table, order in ((audit_queue, audit_queue.c.id), (audit_entries, audit_entries.c.position)):
+        query = sa.select(table.c.details).where(table.c.action == action).order_by(order.desc()).limit(1)
+        details: str | None = connection.execute(query).scalar_one_or_none()
+        if details is not None:
+            return details
+    return None
+
+
 def _locked_tree(connection: sa.Connection) -> Tree:
     # With PostgreSQL the update holds the row until the transaction ends, and the next one sees what this one wrote.
     if connection.execute(audit_tree.update().values(size=audit_tree.c.size)).rowcount == 0:
