@@ -55,6 +55,10 @@ class Settings:
     """How many requests an application may send in a minute, in the long run, to one process of the service."""
     request_burst: int = 3000
     """How many requests an application may send at once."""
+    signer_socket: str = ""
+    """The Unix socket of hwdash signer, which another user runs; empty: the service starts its signer itself."""
+    signer_user: str = "hwdash-signer"
+    """The user who runs it, by name or number."""
     audit_checkpoints: str = ""
     """A folder to which signed checkpoints of the audit log are added; empty: none are."""
     audit_checkpoint_minutes: int = 60

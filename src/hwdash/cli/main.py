@@ -12,6 +12,7 @@ COMMANDS = {
     "demo": ("hwdash.cli.demo", "demo", "Take a sample driver from unsigned to signed, on this machine."),
     "init": ("hwdash.cli.init", "init", "Make a new service: data folder, keys, first account and application."),
     "serve": ("hwdash.cli.serve", "serve", "Run the service."),
+    "signer": ("hwdash.cli.signer", "signer", "Sign for a service that another user runs."),
     "login": ("hwdash.cli.login", "login", "Sign in as a person."),
     "logout": ("hwdash.cli.login", "logout", "End the sign-in."),
     "submit": ("hwdash.cli.submit", "submit", "Submit a package, wait, and download what was signed."),

@@ -38,7 +38,8 @@ def settings_of(data: Path | None) -> Settings:
 def existing_service(data: Path | None) -> Settings:
     """The settings of a service that was made before."""
     settings = settings_of(data)
-    if not (settings.data / "keys").is_dir():
+    # Where the signer is another user's, the folder of its keys may be nothing that this one can look at.
+    if not any((settings.data / each).is_dir() for each in ("secrets", "keys")):
         refuse(f"There is no service in {settings.data}: make one with hwdash init --data {settings.data}.", Exit.USAGE)
     return settings
 

@@ -7,11 +7,14 @@ what it has started ends with it.
 """
 
 import importlib
+import json
 import os
 import socket
+import stat
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import NoReturn
 
 from hwdash.signing.hardening import harden
@@ -24,6 +27,9 @@ def main() -> NoReturn:
     """The process's whole life."""
     harden()
     settings, pipe = sys.argv[1:]
+    if Path(json.loads(settings)["data"]).stat().st_mode & stat.S_ISGID:
+        # The service is another user's, to whose group the folder belongs: it goes on with what is left there.
+        os.umask(0o007)
     with open(int(pipe), "rb") as stream:
         key = stream.read()
     if not key:  # the signer did not open its keys

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from cryptography import x509
 from pydantic_core import to_json
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -48,7 +49,7 @@ from hwdash.server.tokens import TokenIssuer
 from hwdash.server.uploads import Uploads
 from hwdash.server.workflow_start import WorkflowStart
 from hwdash.settings import CRL_PATH, Settings
-from hwdash.signing.authority import check_kind
+from hwdash.signing.authority import check_kind, check_kind_of
 from hwdash.signing.errors import SignerUnavailable
 from hwdash.signing.keys import KeyFolder
 from hwdash.signing.process import SignerProcess
@@ -98,8 +99,9 @@ def create_service(
     ScannerUnavailable, KeysError, WrongKind and SchemaMismatch.
     """
     url = public_url or settings.public_url
-    # Certificates alone: neither passphrase nor key of the signer is read in this process.
-    check_kind(KeyFolder(keys_folder(settings.data), b""), sandbox=sandbox)
+    if not settings.signer_socket:
+        # Certificates alone: neither passphrase nor key of the signer is read in this process.
+        check_kind(KeyFolder(keys_folder(settings.data), b""), sandbox=sandbox)
     keys = ServiceKeys.ensure(settings.data)
     database = Database(settings.database)
     database.create()
@@ -107,6 +109,9 @@ def create_service(
         claim_database(connection, sandbox=sandbox)
     blobs = BlobStore(settings.data / "blobs", clock=clock, max_blob_size=settings.max_package_mb << 20)
     signer = signer or start_checked_signer(settings)
+    if settings.signer_socket:
+        root = x509.load_pem_x509_certificate(signer.root_certificate_pem)
+        check_kind_of(root, settings.signer_socket, sandbox=sandbox)
     resources = Resources(settings=settings, blobs=blobs, signer_process=signer, clock=clock)
     workflow, preprod = SubmissionWorkflow(database, resources), PreprodWorkflow(database, resources)
     workflows = WorkflowQueue(database)

@@ -295,7 +295,12 @@ def _root(name: str, key: PrivateKey, now: datetime, *, sandbox: bool) -> Creden
 
 def is_sandbox_authority(keys: KeyFolder, name: str = "root") -> bool:
     """Whether the certificate of ``name`` (the root, or ``tls-ca``) is a sandbox's. Raises KeysError without one."""
-    (common_name,) = keys.certificates(name)[0].subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return is_sandbox_certificate(keys.certificates(name)[0])
+
+
+def is_sandbox_certificate(certificate: x509.Certificate) -> bool:
+    """Whether a certificate of ours is a sandbox's."""
+    (common_name,) = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     return _SANDBOX_WORD in str(common_name.value)
 
 
@@ -304,10 +309,16 @@ def check_kind(keys: KeyFolder, name: str = "root", *, sandbox: bool) -> None:
 
     Raises KeysError.
     """
-    if keys.has(name) and is_sandbox_authority(keys, name) != sandbox:
+    if keys.has(name):
+        check_kind_of(keys.certificates(name)[0], str(keys.path), sandbox=sandbox)
+
+
+def check_kind_of(root: x509.Certificate, holder: str, *, sandbox: bool) -> None:
+    """Refuse a root of the other kind; ``holder`` is whoever holds its keys. Raises KeysError."""
+    if is_sandbox_certificate(root) != sandbox:
         mine, other = ("a sandbox", "a release service") if sandbox else ("a release service", "a sandbox")
         raise KeysError(
-            f"{keys.path} holds the keys of {other}, and this is {mine}: one never becomes the other, "
+            f"{holder} holds the keys of {other}, and this is {mine}: one never becomes the other, "
             "and their folders cannot be mixed. Restore the folder that belongs here, or make a new service"
         )
 

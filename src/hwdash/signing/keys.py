@@ -221,6 +221,7 @@ def write_atomically(path: Path, content: bytes, *, mode: int) -> None:
         try:
             with os.fdopen(descriptor, "wb") as stream:
                 os.fchmod(descriptor, mode)
+                _give_to_the_owner(descriptor, path.parent)
                 stream.write(content)
                 stream.flush()
                 os.fsync(descriptor)
@@ -235,6 +236,13 @@ def write_atomically(path: Path, content: bytes, *, mode: int) -> None:
             os.close(folder)
     except OSError as error:
         raise KeysError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def _give_to_the_owner(descriptor: int, folder: Path) -> None:
+    """What root writes into the folder of another user, who runs the signer, must be that user's."""
+    if os.geteuid() == 0:
+        owner = folder.stat()
+        os.fchown(descriptor, owner.st_uid, owner.st_gid)
 
 
 def variable_of(secret: str) -> str:
@@ -286,6 +294,7 @@ def _certificates(text: bytes, file: Path) -> tuple[x509.Certificate, ...]:
 def _locked(folder: Path) -> Iterator[None]:
     descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
+        _give_to_the_owner(descriptor, folder)
         flock(descriptor, LOCK_EX)
         yield
     finally:

@@ -21,6 +21,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import partial
 from io import BufferedRWPair
 from pathlib import Path
@@ -29,7 +30,7 @@ from typing import Any, Self, TypeVar
 
 from hwdash.clock import Clock, system_clock
 from hwdash.signing.authority import IDENTITIES, ensure_authority, has_signing_keys, is_sandbox_authority
-from hwdash.signing.errors import KeysError, LimitReached, SignerUnavailable, SigningRefused
+from hwdash.signing.errors import KeysError, LimitReached, SignerUnavailable, SigningError, SigningRefused
 from hwdash.signing.hardening import harden
 from hwdash.signing.keys import KeyFolder
 from hwdash.signing.officers import DualControl
@@ -43,6 +44,7 @@ from hwdash.signing.provenance import (
 from hwdash.signing.records import ensure_records_key, key_bytes
 from hwdash.signing.revocation import CrlSigner, keys_state, replace_revoked
 from hwdash.signing.signer import LocalSigner, SignedAttributes, SigningRequest, parse_request, request_document
+from hwdash.signing.signer_socket import DistantProcess
 
 R = TypeVar("R")
 
@@ -57,19 +59,66 @@ _CHILD_ENVIRONMENT = ("LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH")
 _PASSPHRASE_SOURCE = ("HWDASH_KEY_PASSPHRASE", "HWDASH_KEY_PASSPHRASE_FILE", "CREDENTIALS_DIRECTORY")
 
 
+Start = Callable[[Sequence[int]], "subprocess.Popen[bytes] | DistantProcess"]
+"""Starts the signer's process with the ends of two sockets: for requests, and for the connections to the examiner."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignerStart:
+    """How the signer's process is started by who may open its keys."""
+
+    keys_folder: Path
+    opening: Mapping[str, Any] = field(repr=False)
+    examiner: tuple[str, ...]
+
+    @classmethod
+    def of(
+        cls,
+        keys_folder: Path,
+        *,
+        environment: Mapping[str, str] = os.environ,
+        crl_url: str = "",
+        examiner: Sequence[str] = (),
+    ) -> "SignerStart":
+        """``environment`` says where the passphrase is. ``crl_url`` is for certificates that are renewed. ``examiner``
+        is the module that examines packages and its arguments (pipeline/examination.py); empty: none does.
+        """
+        source = {name: environment[name] for name in _PASSPHRASE_SOURCE if environment.get(name)}
+        # The child works in another folder.
+        source |= {name: os.path.abspath(path) for name, path in source.items() if name != _PASSPHRASE_SOURCE[0]}
+        return cls(keys_folder.absolute(), {"environment": source, "crlUrl": crl_url}, tuple(examiner))
+
+    def __call__(self, descriptors: Sequence[int]) -> "subprocess.Popen[bytes]":
+        """Start it. Raises OSError."""
+        requests, *others = descriptors
+        reading, writing = os.pipe()
+        command = [sys.executable, "-I", "-m", "hwdash.signing.process", str(self.keys_folder), str(reading)]
+        if self.examiner and others:
+            command += [str(others[0]), *self.examiner]
+        with os.fdopen(reading, "rb"), os.fdopen(writing, "wb") as pipe:
+            process = subprocess.Popen(  # noqa: S603 our own interpreter and module
+                command,
+                stdin=requests,
+                pass_fds=[reading, *(others if self.examiner else ())],
+                stdout=subprocess.DEVNULL,
+                cwd="/",
+                env={name: os.environ[name] for name in _CHILD_ENVIRONMENT if name in os.environ},
+            )
+            with suppress(BrokenPipeError):  # it has ended, which is seen on its socket
+                pipe.write(json.dumps(self.opening).encode())
+                pipe.flush()
+        return process
+
+
 class SignerProcess:
     """A Signer (signer.py) whose keys are in another process. Any thread may call it; requests are signed in turn.
 
     A child that died is started again, and the request it had is sent once more: requests are repeatable.
     """
 
-    def __init__(
-        self, keys_folder: Path, opening: Mapping[str, Any], timeout: float, examiner: Sequence[str] = ()
-    ) -> None:
-        self._keys_folder = keys_folder
-        self._opening = opening
+    def __init__(self, start: Start, timeout: float) -> None:
+        self._start = start
         self._timeout = timeout
-        self._examiner = tuple(examiner)
         self._child: _Child | None = None
         # One thread that lives as long as this object: it keeps requests in turn, and PR_SET_PDEATHSIG
         # is sent when the thread that started the child ends, not the process.
@@ -87,23 +136,30 @@ class SignerProcess:
     ) -> "SignerProcess":
         """Start the process and wait until it has loaded its keys.
 
-        ``timeout`` is in seconds, for the start and for each answer. ``crl_url`` is for certificates that it renews.
-        ``examiner`` is the module that examines packages and its arguments (pipeline/examination.py); empty: none does.
-        Raises KeysError when the keys cannot be used, SignerUnavailable when the process does not come up.
+        ``timeout`` is in seconds, for the start and for each answer; the rest is as for ``SignerStart``. Raises
+        KeysError when the keys cannot be used, SignerUnavailable when the process does not come up.
         """
-        source = {name: environment[name] for name in _PASSPHRASE_SOURCE if environment.get(name)}
-        # The child works in another folder.
-        source |= {name: os.path.abspath(path) for name, path in source.items() if name != _PASSPHRASE_SOURCE[0]}
-        signer = cls(keys_folder, {"environment": source, "crlUrl": crl_url}, timeout, examiner)
+        start = SignerStart.of(keys_folder, environment=environment, crl_url=crl_url, examiner=examiner)
+        return cls(start, timeout)._ready_to_sign()
+
+    @classmethod
+    def connect(cls, path: Path, user: str, *, timeout: float = 30.0) -> "SignerProcess":
+        """Have the process started by ``hwdash signer``, which ``user`` runs at the socket ``path``, and wait likewise.
+
+        Raises KeysError when it cannot use its keys or is another user's, SignerUnavailable when nobody answers.
+        """
+        return cls(partial(DistantProcess, path, user), timeout)._ready_to_sign()
+
+    def _ready_to_sign(self) -> "SignerProcess":
         try:
-            signer._thread.submit(signer._running).result()
+            self._thread.submit(self._running).result()
         except _ChildFailed as error:
-            signer.close()
+            self.close()
             raise SignerUnavailable(f"the signer's process does not start: {error}") from error
         except BaseException:
-            signer.close()
+            self.close()
             raise
-        return signer
+        return self
 
     @property
     def pid(self) -> int | None:
@@ -193,7 +249,7 @@ class SignerProcess:
         if self._child is None or self._child.process.poll() is not None:
             if self._child is not None:
                 self._child.kill()
-            self._child = _Child(self._keys_folder, self._opening, self._timeout, self._examiner)
+            self._child = _Child(self._start, self._timeout)
         return self._child
 
     def _ask(self, document: dict[str, object]) -> dict[str, Any]:
@@ -219,33 +275,20 @@ class _ChildFailed(Exception):
 class _Child:
     """One run of the child process, from its first line to its end."""
 
-    def __init__(self, keys_folder: Path, opening: Mapping[str, Any], timeout: float, examiner: Sequence[str]) -> None:
+    def __init__(self, start: Start, timeout: float) -> None:
         self._socket, theirs = socket.socketpair()
         self._socket.settimeout(timeout)
         self._stream = self._socket.makefile("rwb")
         self._examiner, examiners = socket.socketpair()
-        reading, writing = os.pipe()
-        command = [sys.executable, "-I", "-m", "hwdash.signing.process", str(keys_folder.absolute()), str(reading)]
-        passed = [reading]
-        if examiner:
-            command += [str(examiners.fileno()), *examiner]
-            passed.append(examiners.fileno())
-        with theirs, examiners, os.fdopen(reading, "rb"), os.fdopen(writing, "wb") as pipe:
+        with theirs, examiners:
             try:
-                self.process = subprocess.Popen(  # noqa: S603 our own interpreter and module
-                    command,
-                    stdin=theirs.fileno(),
-                    pass_fds=passed,
-                    stdout=subprocess.DEVNULL,
-                    cwd="/",
-                    env={name: os.environ[name] for name in _CHILD_ENVIRONMENT if name in os.environ},
-                )
+                self.process = start([theirs.fileno(), examiners.fileno()])
             except OSError as error:
                 self._hang_up()
                 raise _ChildFailed(str(error)) from error
-            with suppress(BrokenPipeError):  # it has ended: what follows says so
-                pipe.write(json.dumps(opening).encode())
-                pipe.flush()
+            except SigningError:
+                self._hang_up()
+                raise
         first = self._heard()
         if "failed" in first:
             self.kill()

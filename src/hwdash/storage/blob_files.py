@@ -81,7 +81,7 @@ class Part:
         self._busy = threading.RLock()
         while True:
             self.path = disk.incoming / secrets.token_hex(16)
-            self._descriptor = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+            self._descriptor = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o640)
             fcntl.flock(self._descriptor, fcntl.LOCK_EX)
             if os.fstat(self._descriptor).st_nlink:  # else collect_garbage came between open and lock
                 return

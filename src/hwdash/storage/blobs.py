@@ -296,7 +296,8 @@ class BlobStore:
             if blob and blob.holds(sha256, name, content_type):
                 return blob
             segment = Segment(folder / "segments" / secrets.token_hex(16), size)
-            path.chmod(0o600)
+            with suppress(PermissionError):  # it is the file of the signer's user, and has the group's mode
+                path.chmod(0o640)
             try:
                 path.rename(segment.path)
             except OSError as error:
