@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 
 from hwdash.cli.main import cli
-from hwdash.cli.officer_options import release_control
 from hwdash.clock import system_clock
 from hwdash.server.keys import keys_folder
 from hwdash.server.setup import make_service
@@ -270,12 +271,13 @@ def signed(
     service: Administered, change: str, command: str, parameters: dict[str, Any], stranger: Person | None = None
 ) -> str:
     """A word about a change as ann signs it with a program of her own, or a stranger in her name."""
-    control = release_control(Settings(data=service.data))
-    officers = control.control() if stranger is None else DualControl(Policy(), {"ann": stranger.officer})
+    folder = keys_folder(service.data)
+    root = x509.load_pem_x509_certificate((folder / "root.crt").read_bytes())
+    officers = DualControl.read(folder) if stranger is None else DualControl(Policy(), {"ann": stranger.officer})
     key = open_officer_key(service.keys["ann"], PASSPHRASE.encode()) if stranger is None else stranger.key
     given = {
         "identifier": change,
-        "service": control.service,
+        "service": root.fingerprint(hashes.SHA256()).hex(),
         "command": command,
         "parameters": parameters,
         "reason": "",

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from hwdash.cli.admin_options import transaction
-from hwdash.cli.officer_options import acting_officer, dual_control, officer_options
+from hwdash.cli.officer_options import acting_officer, appointed, officer_options
 from hwdash.cli.output import Exit, json_option, print_json, print_table, refuse
 from hwdash.cli.service_options import data_option, existing_service
 from hwdash.clock import system_clock
@@ -50,7 +50,7 @@ def acknowledge_one(identifier: str, data: Path | None) -> None:
     officer = acting_officer()
     if officer is None:
         refuse("Say who you are of the officers with --officer and --key.", Exit.USAGE)
-    control, now = dual_control(existing_service(data)), system_clock()
+    control, now = appointed(existing_service(data)).control, system_clock()
     with transaction(data) as connection:
         found = next((each for each in all_broken_glass(connection) if each.id == identifier), None)
         if found is None:

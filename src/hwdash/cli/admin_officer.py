@@ -10,7 +10,7 @@ import click
 import sqlalchemy as sa
 
 from hwdash.cli.admin_options import transaction
-from hwdash.cli.officer_options import dual_control, officer_passphrase
+from hwdash.cli.officer_options import appointed, officer_passphrase
 from hwdash.cli.output import Exit, json_option, print_json, print_table, refuse, say
 from hwdash.cli.service_options import data_option, existing_service, told_plainly
 from hwdash.cli.two_people import Rule, two_people, waits_for_another
@@ -70,7 +70,7 @@ def make_key(output: Path) -> None:
 @data_option
 def list_officers(as_json: bool, data: Path | None) -> None:
     """List the officers, and the policy that they serve."""
-    control = dual_control(existing_service(data))
+    control = appointed(existing_service(data)).control
     rows = [
         {
             "name": each.name,

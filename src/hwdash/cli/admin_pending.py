@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from hwdash.cli import admin
 from hwdash.cli.admin_options import transaction
-from hwdash.cli.officer_options import ActingOfficer, acting_officer, dual_control, officer_options, release_control
+from hwdash.cli.officer_options import ActingOfficer, acting_officer, appointed, officer_options
 from hwdash.cli.output import Exit, json_option, print_json, print_table, refuse, say
 from hwdash.cli.service_options import data_option, existing_service, told_plainly
 from hwdash.cli.two_people import Confirmation, confirm_here, run_confirmed
@@ -117,7 +117,7 @@ class _LookedAt:
     def decide(self, officer: ActingOfficer, decision: str) -> str:
         if self.row.state != WAITING:
             refuse(f"pending change {self.row.id} does not wait any more: {self.row.decided_by} {self.row.state} it.")
-        control, now = dual_control(self.settings), system_clock()
+        control, now = appointed(self.settings).control, system_clock()
         with told_plainly():
             return decide(control, officer.name, officer.key, self.row.word, self.change, decision, now)
 
@@ -129,8 +129,8 @@ def _looked_at(settings: Settings, change_id: str) -> _LookedAt:
             row = find_change(connection, change_id)
         if row is None:
             refuse(f"There is no pending change {change_id}; hwdash admin pending list tells which there are.")
-        releases = release_control(settings)
-        change = asked(releases.control(), row.word, identifier=change_id, service=releases.service, now=system_clock())
+        here = appointed(settings)
+        change = asked(here.control, row.word, identifier=change_id, service=here.service, now=system_clock())
     return _LookedAt(settings, row, change)
 
 

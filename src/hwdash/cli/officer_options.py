@@ -16,12 +16,13 @@ from hwdash.cli.service_options import told_plainly
 from hwdash.server.keys import keys_folder
 from hwdash.settings import Settings, secret_of
 from hwdash.signing.officers import DualControl, open_officer_key
-from hwdash.signing.release import ReleaseControl
+from hwdash.signing.process import SignerProcess
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 PASSPHRASE = "HWDASH_OFFICER_PASSPHRASE"  # noqa: S105 the name of a variable, not a secret
 _OFFICER, _KEY, _BREAK_GLASS = "hwdash.officer", "hwdash.officer_key", "hwdash.break_glass"
+_APPOINTED = "hwdash.appointed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,15 +94,38 @@ def officer_passphrase(*, is_new: bool = False) -> str:
     return str(given)
 
 
-def dual_control(settings: Settings) -> DualControl:
-    """Officers and policy of a service. What cannot be read ends the command."""
-    with told_plainly():
-        return DualControl.read(keys_folder(settings.data))
+@dataclass(frozen=True, slots=True)
+class Appointed:
+    """The officers and the policy of a service, and what it is known by."""
+
+    control: DualControl
+    root: Callable[[], bytes] = field(repr=False)
+    """Reads its root certificate, PEM."""
+
+    @property
+    def service(self) -> str:
+        """SHA-256 of the root certificate, hex: what the words of officers name."""
+        with told_plainly():
+            return x509.load_pem_x509_certificate(self.root()).fingerprint(hashes.SHA256()).hex()
 
 
-def release_control(settings: Settings) -> ReleaseControl:
-    """What judges releases, as the signer does. What cannot be read ends the command."""
+def appointed(settings: Settings) -> Appointed:
+    """The officers and the policy of a service: from the key folder, or where that is the signer's alone, from it.
+
+    Read once for a command. What cannot be read ends it.
+    """
+    meta = click.get_current_context().meta
+    if _APPOINTED not in meta:
+        with told_plainly():
+            meta[_APPOINTED] = _appointed(settings)
+    found: Appointed = meta[_APPOINTED]
+    return found
+
+
+def _appointed(settings: Settings) -> Appointed:
     folder = keys_folder(settings.data)
-    with told_plainly():
-        root = x509.load_pem_x509_certificate((folder / "root.crt").read_bytes())
-    return ReleaseControl(folder, root.fingerprint(hashes.SHA256()).hex())
+    if settings.signer_socket and not os.access(folder, os.R_OK | os.X_OK):
+        with SignerProcess.connect(Path(settings.signer_socket), settings.signer_user) as signer:
+            root = signer.root_certificate_pem
+            return Appointed(signer.dual_control(), lambda: root)
+    return Appointed(DualControl.read(folder), (folder / "root.crt").read_bytes)

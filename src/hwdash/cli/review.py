@@ -8,11 +8,10 @@ from hwdash.cli.admin_decisions import decision, decision_told
 from hwdash.cli.admin_options import BY, transaction
 from hwdash.cli.officer_options import (
     acting_officer,
+    appointed,
     break_glass_option,
     breaks_glass,
-    dual_control,
     officer_options,
-    release_control,
     tell_of_broken_glass,
 )
 from hwdash.cli.output import Exit, json_option, print_json, print_table, refuse
@@ -48,7 +47,7 @@ def review() -> None:
 @data_option
 def list_waiting(as_json: bool, data: Path | None) -> None:
     """List what waits, oldest first."""
-    control = dual_control(existing_service(data))
+    control = appointed(existing_service(data)).control
     with transaction(data) as connection:
         found = [
             {
@@ -92,7 +91,7 @@ def approve_submission(
     """Let SUBMISSION_ID go on to signing; where the policy asks for officers, as one of them."""
     settings = existing_service(data)
     queue = WorkflowQueue(Database(settings.database))
-    releases = release_control(settings)
+    here = appointed(settings)
     acting = acting_officer()
     if breaks_glass():
         checked_reason(reason.strip())
@@ -101,12 +100,10 @@ def approve_submission(
     if package_digest is not None and acting is None:
         refuse("--package-digest is for officers: say who you are with --officer and --key.", Exit.USAGE)
     looked_at = (package_digest or "").strip().lower()
-    officer = (
-        None if acting is None else AsOfficer(acting.name, acting.key, releases.service, breaks_glass(), looked_at)
-    )
+    officer = None if acting is None else AsOfficer(acting.name, acting.key, here.service, breaks_glass(), looked_at)
     word = decision(by if acting is None else acting.name, reason)
     with decision_told(NotInReview, ApprovalsNeeded, OfficerRefused), transaction(data) as connection:
-        judged = approve(connection, queue, submission_id, word, releases.control(), officer)
+        judged = approve(connection, queue, submission_id, word, here.control, officer)
     if judged is not None and judged.broke_glass:
         tell_of_broken_glass()
     if judged is None or not judged.refusals:

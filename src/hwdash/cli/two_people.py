@@ -22,11 +22,10 @@ import sqlalchemy as sa
 from hwdash.cli.officer_options import (
     ActingOfficer,
     acting_officer,
+    appointed,
     break_glass_option,
     breaks_glass,
-    dual_control,
     officer_options,
-    release_control,
     tell_of_broken_glass,
 )
 from hwdash.cli.output import Exit, refuse
@@ -111,7 +110,7 @@ def waits_for_another(settings: Settings) -> bool:
 
 def _needs_two(settings: Settings) -> bool:
     rule = click.get_current_context().meta.get(_RULE)
-    return isinstance(rule, Rule) and confirmation() is None and rule.needs_two(dual_control(settings).policy)
+    return isinstance(rule, Rule) and confirmation() is None and rule.needs_two(appointed(settings).control.policy)
 
 
 @contextmanager
@@ -139,10 +138,10 @@ def _alone(settings: Settings, officer: ActingOfficer) -> Iterator[Callable[[sa.
     meta, now, command = click.get_current_context().meta, system_clock(), _path()
     reason = checked_reason(meta[_REASON])
     word = take_alone(
-        dual_control(settings),
+        appointed(settings).control,
         officer.name,
         officer.key,
-        service=release_control(settings).service,
+        service=appointed(settings).service,
         command=command,
         parameters=_packed(click.get_current_context().params),
         reason=reason,
@@ -166,11 +165,11 @@ def _undone(
     """The command is undone, and waits for another officer."""
     identifier, now, command = secrets.token_hex(4), system_clock(), _path()
     word = ask(
-        dual_control(settings),
+        appointed(settings).control,
         officer.name,
         officer.key,
         identifier=identifier,
-        service=release_control(settings).service,
+        service=appointed(settings).service,
         command=command,
         parameters=_packed(click.get_current_context().params),
         reason=click.get_current_context().meta[_REASON],
