@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import sys
 import tempfile
 import uuid
@@ -28,6 +29,7 @@ from hwdash.sdk.errors import AuthenticationError, TransportError
 EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 WIDTH_WITHOUT_TERMINAL = 160
 LOCAL_POLL_SECONDS = 0.2
+DRIVERS_OF_LENGTHY = 40
 EXTENSION_INF = """\
 [Version]
 Signature   = "$WINDOWS NT$"
@@ -162,6 +164,7 @@ def conformance(
             target = dataclasses.replace(
                 _target(connection),
                 package=_package(folder, package, certificate, key),
+                lengthy=_lengthy_package(folder, certificate, key) if certificate and key else None,
                 extension=_extension_package(folder / "extension", certificate, key) if certificate and key else None,
                 stranger=_sample_package(folder / "stranger") if _wanted(rows, "stranger") else None,
                 signature=signature,
@@ -237,6 +240,17 @@ def _sample_package(folder: Path, certificate: Path | None = None, key: Path | N
     return package
 
 
+def _lengthy_package(folder: Path, certificate: Path, key: Path) -> Path:
+    """The sample driver many times over."""
+    copies = [folder / "lengthy" / f"hwdash_sample_{number:02}" for number in range(DRIVERS_OF_LENGTHY)]
+    for each in copies:
+        shutil.copytree(sample_driver(), each)
+    unsigned, package = folder / "lengthy" / "unsigned.cab", folder / "lengthy" / "lengthy.cab"
+    build_cabinet(tuple(copies), unsigned)
+    sign_package(unsigned, package, certificate, key)
+    return package
+
+
 def _extension_package(folder: Path, certificate: Path, key: Path) -> Path:
     """A package with nothing but an extension INF of a new extension id."""
     (folder / "extension").mkdir(parents=True)
@@ -274,6 +288,7 @@ def make_local(folder: Path) -> tuple[dict[str, str], Target]:
         foreign_chid=foreign_chid,
         reader=_made(reader),
         package=_sample_package(folder / "signed", certificate, key),
+        lengthy=_lengthy_package(folder, certificate, key),
         extension=_extension_package(folder / "extension", certificate, key),
         stranger=_sample_package(folder / "stranger"),
         ca=first["caCertificate"],

@@ -383,6 +383,7 @@ def _early(labels: Labels, stage: Stage, run: LabelRun) -> None:
 
     A service says itself when that is: it refuses a label before.
     """
+    _ = labels.audience  # while there is time
     workflow, begun = stage.begin("early"), time.monotonic()
     until = begun + stage.target.timeout_seconds
     below, refused = f"{workflow.path}/shippingLabels", ""

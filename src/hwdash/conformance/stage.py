@@ -96,7 +96,7 @@ PLANS = {
     "extension": Plan({}, lambda stage: stage.extension, False, {"json": {}}),
     # Without its test signature it would be the HLK's, and not attested: what is refused of it is refused for that.
     "tested": Plan({"testHarness": "HLK", "isTestSign": True}, lambda stage: stage.package, False, {"json": {}}),
-    "early": Plan({}, lambda stage: stage.package, False, {"json": {}}),
+    "early": Plan({}, lambda stage: stage.lengthy, False, {"json": {}}),
     "server": Plan({"requestedSignatures": [SERVER]}, lambda stage: stage.package, False, {}),
 }
 """The workflows that rows wait for, by name."""
@@ -148,6 +148,11 @@ class Stage:
     def package(self) -> bytes:
         """A signed package that the account may submit."""
         return _given(self.target.package, "--package, or --certificate and --key: a package the account may submit")
+
+    @property
+    def lengthy(self) -> bytes:
+        """Such a package that takes a while, as far as there is one."""
+        return self.target.lengthy.read_bytes() if self.target.lengthy else self.package
 
     @property
     def extension(self) -> bytes:

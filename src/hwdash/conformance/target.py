@@ -32,6 +32,8 @@ class Target:
     """An application of the same account that may read and not submit."""
     package: Path | None = None
     """A signed driver package that the account may submit for attestation."""
+    lengthy: Path | None = None
+    """The same of many drivers, which takes a while: something can be done meanwhile. None: ``package`` has to do."""
     extension: Path | None = None
     """The same with an extension INF."""
     stranger: Path | None = None

@@ -12,7 +12,6 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from hwdash.drivers.findings import Finding
 from hwdash.drivers.package import unsafe_path_reason
 from hwdash.drivers.pe import PeLayout
-from hwdash.pipeline.driver_metadata import put_driver_metadata
 from hwdash.pipeline.work import Done, Work, refuse_errors
 
 
@@ -108,12 +107,9 @@ def run(work: Work) -> Done:
     )
     prepared = checked(answer)
     refuse_errors([Finding.from_json(each) for each in prepared["findings"]])
-    # From now on a label may be made (contract/api.md 4.12), and clients choose its hardware ids out of this.
-    files = [put_driver_metadata(work.resources.blobs, work.object_id, prepared["metadata"])] if work.product_id else []
     return Done(
         {"folder": folder.name, **prepared},
         changes={"is_extension_inf": prepared["isExtension"]},
-        files=files,
     )
 
 

@@ -1,18 +1,20 @@
 """The submission workflow: its steps in order, and the row that they move (how they run: pipeline/fenced.py)."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
 
 from hwdash.domain.submission import next_step
 from hwdash.pipeline import finalize_ingestion, manual_review, signing
+from hwdash.pipeline.driver_metadata import put_driver_metadata
 from hwdash.pipeline.engine import Course
 from hwdash.pipeline.examination import EXAMINED, last_examination
 from hwdash.pipeline.extension_ids import bind_extension_ids, foreign_extension_ids
 from hwdash.pipeline.fenced import Ending, FencedWorkflow, Steps
 from hwdash.pipeline.report import publish_error_report
-from hwdash.pipeline.work import Done, Initial, Work, kind_of, package_name
+from hwdash.pipeline.work import Done, Initial, Waiting, Work, kind_of, package_name
 from hwdash.storage.certificates import signing_certificates_of
 from hwdash.storage.driver_rows import write_driver_rows
 from hwdash.storage.product_search import remember_hardware_ids
@@ -29,8 +31,20 @@ from hwdash.storage.submissions import (
 )
 from hwdash.vocabulary import SUBMISSION_STEPS, SubmissionStep, SubmissionType, WorkflowState
 
+
+def _prepare(work: Work) -> Done | Waiting:
+    """preparation, and the driver metadata as a download: from now on a label may be made (contract/api.md 4.12), and
+    clients choose its hardware ids out of that.
+    """
+    done = EXAMINED[SubmissionStep.PREPARATION](work)
+    if isinstance(done, Waiting):
+        return done
+    return replace(done, files=[put_driver_metadata(work.resources.blobs, work.object_id, done.result["metadata"])])
+
+
 STEPS: Steps = {
     **EXAMINED,
+    SubmissionStep.PREPARATION: _prepare,
     SubmissionStep.MANUAL_REVIEW: manual_review.run,
     SubmissionStep.SIGNING: signing.run,
     SubmissionStep.FINALIZE_INGESTION: finalize_ingestion.run,
