@@ -16,7 +16,6 @@ from hwdash.cli.service_options import told_plainly
 from hwdash.server.keys import keys_folder
 from hwdash.settings import Settings, secret_of
 from hwdash.signing.officers import DualControl, open_officer_key
-from hwdash.signing.process import SignerProcess
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -125,6 +124,8 @@ def appointed(settings: Settings) -> Appointed:
 def _appointed(settings: Settings) -> Appointed:
     folder = keys_folder(settings.data)
     if settings.signer_socket and not os.access(folder, os.R_OK | os.X_OK):
+        from hwdash.signing.process import SignerProcess  # noqa: PLC0415 - half of what a command takes to start
+
         with SignerProcess.connect(Path(settings.signer_socket), settings.signer_user) as signer:
             root = signer.root_certificate_pem
             return Appointed(signer.dual_control(), lambda: root)
