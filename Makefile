@@ -26,12 +26,12 @@ demo: setup
 	@.venv/bin/hwdash demo
 
 test: setup
-	@sh scripts/system-packages.sh osslsigncode cabextract gcab clamav-daemon gcc-mingw-w64-x86-64 unzip openssl systemd xmlsec1 postgresql
+	@sh scripts/system-packages.sh osslsigncode cabextract gcab clamav-daemon gcc-mingw-w64-x86-64 unzip openssl systemd xmlsec1 postgresql softhsm2
 	@sh scripts/public-clients.sh
 	.venv/bin/python -m pytest -n 2 --dist worksteal -q
 
 security: setup
-	@sh scripts/system-packages.sh openssl systemd postgresql
+	@sh scripts/system-packages.sh openssl systemd postgresql softhsm2
 	@.venv/bin/python scripts/security.py
 
 sbom: setup
@@ -62,7 +62,7 @@ bench: setup
 
 lock: setup
 	.venv/bin/uv pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 --group dev \
-	    --extra azure --extra postgresql pyproject.toml --output-file requirements.txt
+	    --extra azure --extra pkcs11 --extra postgresql pyproject.toml --output-file requirements.txt
 
 clean:
 	rm -rf .venv .peers .fuzz .mypy_cache .ruff_cache .pytest_cache .hypothesis

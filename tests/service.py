@@ -123,7 +123,13 @@ class Made:
 
 
 # With these ``init`` makes something else.
-SETTINGS_OF_INIT = {"HWDASH_DATABASE_URL", "HWDASH_KEY_PASSPHRASE", "HWDASH_KEY_PASSPHRASE_FILE", "HWDASH_PUBLIC_URL"}
+SETTINGS_OF_INIT = {
+    "HWDASH_DATABASE_URL",
+    "HWDASH_KEY_PASSPHRASE",
+    "HWDASH_KEY_PASSPHRASE_FILE",
+    "HWDASH_PUBLIC_URL",
+    "HWDASH_SECRETS_PASSPHRASE",
+}
 
 
 def make_service(folder: Path, *options: str, **settings: str) -> Made:

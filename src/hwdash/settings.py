@@ -18,7 +18,7 @@ CRL_PATH = "/crl/issuing.crl"
 STEP_TIMES = ("realistic", "none")
 
 
-SECRETS = ("database_url", "key_passphrase", "secrets_passphrase")
+SECRETS = ("database_url", "key_passphrase", "key_pin", "secrets_passphrase")
 """What the service is told that opens something: each may stand in a file of its own (secret_of)."""
 _LARGEST_SECRET = 64 << 10
 

@@ -195,4 +195,4 @@ def test_a_sandbox_keeps_no_root_keys(tmp_path: Path) -> None:
     assert not KeyFolder.open(tmp_path / "s" / "keys", {}).has_key("root")
     refused = runner.invoke(cli, ["init", "--sandbox", "--root-key", "f.pem", "--data", str(tmp_path / "t")])
     assert refused.exit_code != 0
-    assert "leave --root-key out" in refused.output
+    assert "leave --root-key and --token out" in refused.output

@@ -166,7 +166,7 @@ def _document(keys: KeyFolder, name: str) -> dict[str, Any]:
         "name": name,
         "subject": certificate.subject.rfc4514_string(),
         "key": f"{'RSA' if isinstance(public, RSAPublicKey) else 'ECDSA'} {getattr(public, 'key_size', '')}",
-        "kept": "encrypted file" if keys.has_key(name) else "elsewhere",
+        "kept": keys.token_key(name) or ("encrypted file" if keys.has_key(name) else "elsewhere"),
         "notAfter": certificate.not_valid_after_utc.isoformat(timespec="seconds"),
         "sha256": certificate.fingerprint(hashes.SHA256()).hex(),
     }

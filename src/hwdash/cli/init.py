@@ -30,6 +30,12 @@ from hwdash.server.setup import AlreadyMade
     metavar="FILE",
     help="Where to write the keys of the roots, to be carried away [root-key.pem in the data folder].",
 )
+@click.option(
+    "--token",
+    default="",
+    metavar="URI",
+    help="A PKCS#11 token to make the signing keys on: pkcs11:token=NAME?module-path=FILE [encrypted files].",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def init(
     data: Path | None,
@@ -37,14 +43,15 @@ def init(
     application_name: str,
     sandbox: bool,
     root_key: Path | None,
+    token: str,
     as_json: bool,
 ) -> None:
     """Make a new service: data folder, keys, certificates, first account and application.
 
     The client's key and the passphrase of the root keys are printed once and stored nowhere.
     """
-    if sandbox and root_key:
-        refuse("A sandbox keeps no root keys: leave --root-key out.", Exit.USAGE)
+    if sandbox and (root_key or token):
+        refuse("A sandbox keeps no root keys and needs no token: leave --root-key and --token out.", Exit.USAGE)
     settings = settings_of(data)
     host = urlsplit(settings.public_url).hostname or "localhost"
     try:
@@ -53,7 +60,7 @@ def init(
             if sandbox:
                 made, token = make_sandbox(settings, hosts=[host], **names)
             else:
-                made, token = make_release(settings, hosts=[host], root_key=root_key, **names), ""
+                made, token = make_release(settings, hosts=[host], root_key=root_key, token=token, **names), ""
     except AlreadyMade as error:
         refuse(str(error), Exit.USAGE)
     if as_json:

@@ -27,9 +27,15 @@ IMPERSONATED = (API_HOST, LOGIN_HOST)
 
 
 def make_release(
-    settings: Settings, *, account_name: str, application_name: str, hosts: list[str], root_key: Path | None = None
+    settings: Settings,
+    *,
+    account_name: str,
+    application_name: str,
+    hosts: list[str],
+    root_key: Path | None = None,
+    token: str = "",
 ) -> NewService:
-    """Make a release service; ``root_key`` is the file for the keys of its roots.
+    """Make a release service; ``root_key`` is the file for the keys of its roots, ``token`` where the others are made.
 
     Raises SettingsError in a sandbox's folder, and what make_service raises.
     """
@@ -42,6 +48,7 @@ def make_release(
         hosts=hosts,
         now=system_clock(),
         root_key=root_key,
+        token=token,
     )
 
 

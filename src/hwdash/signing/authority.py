@@ -56,6 +56,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
 from hwdash.signing.errors import KeysError
 from hwdash.signing.keys import Credential, KeyFolder, PrivateKey, PublicKey
+from hwdash.signing.pkcs11 import new_key
 
 # The names of Windows' certutil for these OIDs; the first two also in facts/package-formats.md.
 HARDWARE_DRIVER_VERIFICATION = ObjectIdentifier("1.3.6.1.4.1.311.10.3.5")
@@ -177,7 +178,7 @@ def ensure_authority(
                 )
         due = _due(keys, now, lives, [name for name in ROOTS if name in given or keys.has_key(name)])
         with ThreadPoolExecutor() as threads:
-            made = threads.map(lambda name: _new_key(name, key_size, sandbox=sandbox), due)
+            made = threads.map(lambda name: made_key(keys, name, key_size, sandbox=sandbox), due)
             new = dict(zip(due, made, strict=True))
         for name, key in new.items():
             keys.write(name, reissue(keys, name, key, now, sandbox=sandbox, crl_url=crl_url, roots=given))
@@ -224,8 +225,17 @@ def rotate(
         for each in (name, *(LEAVES if name == "issuing" else ())):
             if each == PREPRODUCTION != name:
                 continue
-            key = _new_key(each, key_size, sandbox=sandbox)
+            key = made_key(keys, each, key_size, sandbox=sandbox)
             keys.write(each, reissue(keys, each, key, now, sandbox=sandbox, crl_url=crl_url, roots=roots))
+
+
+def made_key(keys: KeyFolder, name: str, key_size: int = RSA_BITS, *, sandbox: bool) -> PrivateKey:
+    """A new key for a name, on the folder's token where it has one. That of statements is on P-256, whose signatures a
+    token does not repeat: it stays in the folder.
+    """
+    if keys.token and name not in (*ROOTS, PROVENANCE):
+        return new_key(keys.token, keys.pin, name, SANDBOX_RSA_BITS if sandbox else key_size)
+    return _new_key(name, key_size, sandbox=sandbox)
 
 
 def _new_key(name: str, key_size: int, *, sandbox: bool) -> PrivateKey:

@@ -3,7 +3,8 @@
 A key folder (mode 0700) holds one file a key, ``NAME.pem`` (mode 0600): the private key as encrypted PKCS#8, then its
 certificate chain, leaf first. Both stand in one file, because one rename replaces them together: a crash leaves the old
 pair or the new one, never a mixture. ``NAME.crt`` is the certificate alone, for those who have to trust it. A root's
-``NAME.pem`` holds no key: that is elsewhere (signing/roots.py).
+``NAME.pem`` holds no key: that is elsewhere (signing/roots.py). One whose key is on a token (signing/pkcs11.py) has a
+line with its URI instead; the file ``token`` names the token on which new keys are made.
 
 The encryption is PBES2 with scrypt (RFC 7914) and AES-256-CBC, which OpenSSL and cryptography read. cryptography itself
 writes PKCS#8 with 2,048 rounds of PBKDF2 only, too few for a passphrase that a person chose.
@@ -48,10 +49,15 @@ from cryptography.hazmat.primitives.serialization import (
 from hwdash.drivers.asn1 import der
 from hwdash.settings import SettingsError, secret_of
 from hwdash.signing.errors import KeysError
+from hwdash.signing.pkcs11 import TokenKey, open_key
 
+TOKEN_PIN = "key_pin"  # noqa: S105 the name of a secret
 SIGNING_KEYS, SERVICE_SECRETS = "key_passphrase", "secrets_passphrase"
 """By which secret a folder opens, as settings.py names it."""
+_ON_TOKENS = (SIGNING_KEYS,)
 PASSPHRASE_FILE = "passphrase"  # noqa: S105
+TOKEN_FILE = "token"  # noqa: S105
+_KEY_LINE = "Key: "
 
 # N, r, p. 16 MB a guess, which stays below the 32 MB that OpenSSL allows scrypt; p makes it five times as slow.
 _FOR_CHOSEN = (2**14, 8, 5)
@@ -87,6 +93,8 @@ class KeyFolder:
     is_random: bool = False
     """The passphrase is one that was made here, not one that somebody chose."""
     secret: str = SIGNING_KEYS
+    pin: str = field(default="", repr=False)
+    """What opens the token that keys of the folder are on."""
 
     @classmethod
     def open(
@@ -101,11 +109,13 @@ class KeyFolder:
             mode = stat.S_IMODE(path.stat().st_mode)
             if mode & 0o077:
                 raise KeysError(f"{path} is open to other users (mode {mode:o}): run chmod 700 on it")
+            # The service opens its own secrets, and must not learn the token's PIN by it.
+            pin = (_given(TOKEN_PIN, environment) if secret in _ON_TOKENS else None) or ""
             if given := _given(secret, environment):
-                return cls(path, _utf8(secret, given), secret=secret)
+                return cls(path, _utf8(secret, given), secret=secret, pin=pin)
             with _locked(path):
                 stored = _stored_passphrase(path, secret)
-                return cls(path, stored, is_random=len(stored) >= _RANDOM_LENGTH, secret=secret)
+                return cls(path, stored, is_random=len(stored) >= _RANDOM_LENGTH, secret=secret, pin=pin)
         except OSError as error:
             raise KeysError(f"the key folder {path} cannot be used: {error.strerror}") from error
 
@@ -125,9 +135,28 @@ class KeyFolder:
         """Whether the private key of that name is in the folder. Raises KeysError."""
         return self.has(name) and _BEGIN_KEY in self._text(name)
 
+    def token_key(self, name: str) -> str:
+        """The URI of the key of that name on a token (signing/pkcs11.py); empty: it is on none. Raises KeysError."""
+        head = self._text(name).partition(_BEGIN_CERTIFICATE)[0].decode("utf-8", "replace").strip()
+        return head.removeprefix(_KEY_LINE) if head.startswith(_KEY_LINE) else ""
+
+    @property
+    def token(self) -> str:
+        """The URI of the token on which new keys are made; empty: they are made here. Raises KeysError."""
+        try:
+            return (self.path / TOKEN_FILE).read_text("utf-8").strip()
+        except FileNotFoundError:
+            return ""
+        except (OSError, UnicodeDecodeError) as error:
+            raise KeysError(f"{self.path / TOKEN_FILE} cannot be read: {error}") from error
+
     def write(self, name: str, credential: Credential) -> None:
         """Store a key and its certificates, replacing those of that name in one step. Raises KeysError."""
-        self._store(name, encrypted_pkcs8(credential.key, self.passphrase, is_random=self.is_random), credential.chain)
+        if isinstance(credential.key, TokenKey):
+            key = f"{_KEY_LINE}{credential.key.uri}\n".encode()
+        else:
+            key = encrypted_pkcs8(credential.key, self.passphrase, is_random=self.is_random)
+        self._store(name, key, credential.chain)
 
     def write_certificates(self, name: str, chain: Sequence[x509.Certificate]) -> None:
         """Store certificates, leaf first, whose key is not kept in this folder. Raises KeysError."""
@@ -149,6 +178,8 @@ class KeyFolder:
         Raises KeysError when they are absent, open to other users, of another passphrase, or do not belong together.
         """
         text, file = self._text(name), self.file(name)
+        if uri := self.token_key(name):
+            return self._belonging(open_key(uri, self.pin), name)
         if _BEGIN_KEY not in text and _BEGIN_CERTIFICATE in text:
             raise KeysError(
                 f"there is no key in {file}, only certificates: restore the file, or where a root is meant, give the "
@@ -164,9 +195,12 @@ class KeyFolder:
             ) from error
         if not isinstance(key, PrivateKey):
             raise KeysError(f"the key {file} is neither RSA nor ECDSA")
-        chain = _certificates(text, file)
+        return self._belonging(key, name)
+
+    def _belonging(self, key: PrivateKey, name: str) -> Credential:
+        chain = _certificates(self._text(name), self.file(name))
         if chain and chain[0].public_key() != key.public_key():
-            raise KeysError(f"the first certificate in {file} belongs to another key: restore the file")
+            raise KeysError(f"the first certificate in {self.file(name)} belongs to another key: restore the file")
         return Credential(key, chain)
 
     def certificates(self, name: str) -> tuple[x509.Certificate, ...]:

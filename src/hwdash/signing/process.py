@@ -54,9 +54,10 @@ MAX_LINE = 64 << 20
 # Enough to load the libraries and to open a key (16 MB); a leak ends the child, not the machine.
 _CHILD_MEMORY = 1024**3
 # What an interpreter may need to start; nothing else of the service's environment reaches the child.
-_CHILD_ENVIRONMENT = ("LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH")
+_CHILD_ENVIRONMENT = ("LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "SOFTHSM2_CONF")
 # Where the passphrase is, or what it is (settings.py).
-_PASSPHRASE_SOURCE = ("HWDASH_KEY_PASSPHRASE", "HWDASH_KEY_PASSPHRASE_FILE", "CREDENTIALS_DIRECTORY")
+_SECRETS = ("HWDASH_KEY_PASSPHRASE", "HWDASH_KEY_PIN")
+_PASSPHRASE_SOURCE = (*_SECRETS, "HWDASH_KEY_PASSPHRASE_FILE", "HWDASH_KEY_PIN_FILE", "CREDENTIALS_DIRECTORY")
 
 
 Start = Callable[[Sequence[int]], "subprocess.Popen[bytes] | DistantProcess"]
@@ -85,7 +86,7 @@ class SignerStart:
         """
         source = {name: environment[name] for name in _PASSPHRASE_SOURCE if environment.get(name)}
         # The child works in another folder.
-        source |= {name: os.path.abspath(path) for name, path in source.items() if name != _PASSPHRASE_SOURCE[0]}
+        source |= {name: os.path.abspath(path) for name, path in source.items() if name not in _SECRETS}
         return cls(keys_folder.absolute(), {"environment": source, "crlUrl": crl_url}, tuple(examiner))
 
     def __call__(self, descriptors: Sequence[int]) -> "subprocess.Popen[bytes]":

@@ -15,15 +15,13 @@ from typing import Any
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from hwdash.signing.authority import (
     IDENTITIES,
     PREPRODUCTION,
-    RSA_BITS,
-    SANDBOX_RSA_BITS,
     is_sandbox_authority,
+    made_key,
     reissue,
 )
 from hwdash.signing.errors import KeysError
@@ -98,7 +96,7 @@ def _replace_revoked(keys: KeyFolder, now: datetime, crl_url: str) -> None:
     sandbox = is_sandbox_authority(keys)
     for name in IDENTITIES:
         if keys.certificates(name)[0].serial_number in revoked:
-            key = rsa.generate_private_key(65537, SANDBOX_RSA_BITS if sandbox else RSA_BITS)
+            key = made_key(keys, name, sandbox=sandbox)
             keys.write(name, reissue(keys, name, key, now, sandbox=sandbox, crl_url=crl_url))
 
 
