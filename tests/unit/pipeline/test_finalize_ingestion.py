@@ -242,7 +242,7 @@ class TestPublishing:
         blob = work.resources.blobs.stat(result_blob_key(7, "signedPackage"))
         assert blob is not None
         (path,) = blob.segment_paths
-        assert path.stat().st_mode & 0o777 == 0o600
+        assert path.stat().st_mode & 0o777 == 0o640
         assert list((work.workspace / "final-1").iterdir()) == []
 
     def test_the_digests_are_those_of_other_tools(self, work: Work, tmp_path: Path):
