@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
@@ -25,7 +26,7 @@ from hwdash.signing.signature_log import LOG_FILE
 from hwdash.signing.signer import REQUIRED_STEPS, SPC_INDIRECT_DATA, Content, SigningRecord, SigningRequest
 from service import Served, hwdash, make_service, serve, signed_cabinet
 
-WORKERS, ALLOWED, ASKED = 4, 25, 80
+WORKERS, ALLOWED, ASKED, ROUNDS = 4, 25, 80, 60
 
 
 @pytest.fixture
@@ -35,18 +36,16 @@ def keys(tmp_path: Path) -> KeyFolder:
     return folder
 
 
-def requests(keys: KeyFolder) -> Iterator[SigningRequest]:
-    steps = dict.fromkeys(REQUIRED_STEPS, "cd" * 32)
-    for number in range(ASKED):
-        record = SigningRecord(number // 2 + 1, 2, 3, "ab" * 32, steps, "")
-        content = Content(SPC_INDIRECT_DATA, bytes([number]) * 32)
-        yield examined(keys, SigningRequest("attestation", (content,), "Contoso", "", datetime.now(UTC), record))
+def request(keys: KeyFolder, number: int, *, account: int = 3) -> SigningRequest:
+    record = SigningRecord(number // 2 + 1, 2, account, "ab" * 32, dict.fromkeys(REQUIRED_STEPS, "cd" * 32), "")
+    content = Content(SPC_INDIRECT_DATA, bytes([number]) * 32)
+    return examined(keys, SigningRequest("attestation", (content,), "Contoso", "", datetime.now(UTC), record))
 
 
 @pytest.mark.parametrize("limits", [{"identities": {"attestation": ALLOWED}}, {"account": ALLOWED}])
 def test_exactly_as_many_are_signed_as_may_be(keys: KeyFolder, limits: dict[str, object]) -> None:
     (keys.path / LIMITS_FILE).write_text(json.dumps(limits))
-    asked = list(requests(keys))
+    asked = [request(keys, number) for number in range(ASKED)]
     with ExitStack() as stack:
         signers = [stack.enter_context(SignerProcess.start(keys.path, environment={})) for _ in range(WORKERS)]
 
@@ -72,6 +71,28 @@ def test_exactly_as_many_are_signed_as_may_be(keys: KeyFolder, limits: dict[str,
     entries = [json.loads(line) for line in (keys.path / LOG_FILE).read_bytes().splitlines()]
     made = {(each["submissionId"], each["contentDigest"]) for each in entries if "signatureSha256" in each}
     assert len(made) == ALLOWED
+
+
+def test_of_four_that_ask_for_the_last_one_at_once_one_gets_it(keys: KeyFolder) -> None:
+    (keys.path / LIMITS_FILE).write_text('{"account": 1}')
+    at_once = Barrier(WORKERS)
+    with ExitStack() as stack:
+        signers = [stack.enter_context(SignerProcess.start(keys.path, environment={})) for _ in range(WORKERS)]
+
+        def outcomes(worker: int) -> list[bool]:
+            asked = [request(keys, worker, account=account) for account in range(1, ROUNDS + 1)]
+            made = []
+            for each in asked:
+                at_once.wait()
+                try:
+                    made.append(len(signers[worker].sign(each)) == 1)
+                except LimitReached:
+                    made.append(False)
+            return made
+
+        with ThreadPoolExecutor(WORKERS) as threads:
+            by_worker = list(threads.map(outcomes, range(WORKERS)))
+    assert [sum(round_) for round_ in zip(*by_worker, strict=True)] == [1] * ROUNDS
 
 
 @pytest.fixture

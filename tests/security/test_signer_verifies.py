@@ -155,7 +155,7 @@ def attacks(one: Known, other: Known) -> Iterator[dict[str, Any]]:
     yield sound | {"contents": [[CERTIFICATE_TRUST_LIST, EVIL_HEX]]}
     yield sound | {"contents": [*sound["contents"], *evil_contents]}
     yield sound | {"contents": [*evil_contents, *sound["contents"]]}
-    yield sound | {"contents": sound["contents"] * 249 + evil_contents}
+    yield sound | {"contents": sound["contents"] * 99 + evil_contents}
     swapped = {SPC_INDIRECT_DATA: CERTIFICATE_TRUST_LIST, CERTIFICATE_TRUST_LIST: SPC_INDIRECT_DATA}
     for kind, digest in sound["contents"]:
         yield sound | {"contents": [[swapped[kind], digest]]}

@@ -44,7 +44,7 @@ PREPRODUCTION_STEPS = EXAMINED_STEPS
 # A policy of our own by UUID (ITU-T X.667): the time is that of the service's record; see ADR 0014.
 TIMESTAMP_POLICY = "2.25.43977335754199932897544398966426402977"
 
-MAX_CONTENTS = 500
+MAX_CONTENTS = 200
 """How many signatures one request may ask for: some seconds of work."""
 
 _MAX_PROGRAM_NAME = 256

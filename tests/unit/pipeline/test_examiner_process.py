@@ -24,6 +24,7 @@ from service import until
 
 @pytest.fixture
 def keys(tmp_path: Path) -> KeyFolder:
+    (tmp_path / "data").mkdir()
     folder = KeyFolder.open(tmp_path / "keys", {})
     ensure_authority(folder, datetime.now(UTC), sandbox=True)
     return folder
