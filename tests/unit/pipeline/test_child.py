@@ -19,6 +19,11 @@ from hwdash.pipeline.child import JSON, ChildFailed, ChildLimits, IsolationUnava
 SMALL = ChildLimits(memory_mb=256, cpu_seconds=20, wall_seconds=60)
 
 
+def children() -> set[str]:
+    """The processes that this one has started, zombies among them; a service of other tests may be one."""
+    return {pid for each in Path("/proc/self/task").iterdir() for pid in (each / "children").read_text().split()}
+
+
 def probe(
     name: str,
     arguments: dict[str, JSON] | None = None,
@@ -216,12 +221,12 @@ class TestLife:
     def test_no_descriptor_and_no_process_stays_behind(self):
         probe("echo")
         before = sorted(os.listdir("/proc/self/fd"))
+        others = children()
         probe("echo")
         with pytest.raises(LimitExceeded):
             probe("wait", limits=ChildLimits(memory_mb=256, wall_seconds=0.3))
         assert sorted(os.listdir("/proc/self/fd")) == before
-        with pytest.raises(ChildProcessError):
-            os.waitpid(-1, os.WNOHANG)
+        assert children() <= others
 
     @pytest.mark.parametrize("task", ["wait", "spin"])
     def test_a_killed_parent_leaves_no_child(self, task: str):
