@@ -120,6 +120,7 @@ def test_rotating_what_a_root_has_issued_asks_for_the_file(folder: Path, run: Ca
         (PASSPHRASE, "absent.pem", "cannot be read"),
         (PASSPHRASE, "service/keys/issuing.pem", "no file of root keys"),
     ],
+    ids=["a wrong passphrase", "no passphrase", "no file", "another file"],
 )
 def test_what_is_refused_changes_nothing_and_leaves_no_entry(
     folder: Path, run: Callable[..., Result], passphrase: str | None, file: str, complaint: str
