@@ -34,7 +34,7 @@ from hwdash.server.setup import AlreadyMade
     "--token",
     default="",
     metavar="URI",
-    help="A PKCS#11 token to make the signing keys on: pkcs11:token=NAME?module-path=FILE [encrypted files].",
+    help="A PKCS#11 token or a key vault to make the signing keys in: pkcs11:… or azure-key-vault:… [encrypted files].",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def init(

@@ -11,8 +11,8 @@ from hwdash.server.keys import ServiceKeys, keys_folder, open_secrets
 from hwdash.settings import Settings
 from hwdash.signing.authority import TlsFiles, ensure_authority, ensure_tls, new_roots
 from hwdash.signing.errors import KeysError
+from hwdash.signing.key_places import checked_place
 from hwdash.signing.keys import TOKEN_FILE, Credential, KeyFolder, write_atomically
-from hwdash.signing.pkcs11 import TokenUri
 from hwdash.signing.roots import (
     ROOT_FILE,
     ROOT_PASSPHRASE,
@@ -62,7 +62,7 @@ def make_service(
     """Make data folder, keys, certificates, database, first account and application.
 
     ``sandbox`` makes the keys and the database of a sandbox. ``root_key`` is the file for the keys of the roots, in the
-    data folder when None; a sandbox keeps none. ``token`` is the URI of a PKCS#11 token to make the signing keys on.
+    data folder when None; a sandbox keeps none. ``token`` is the URI of a token or vault to make the signing keys in.
     What an interrupted call left is used. Raises AlreadyMade when the service has an account, KeysError, and WrongKind.
     """
     settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -78,7 +78,7 @@ def make_service(
             claim_database(connection, sandbox=sandbox)
         authority = KeyFolder.open(keys_folder(settings.data))
         if token:
-            write_atomically(authority.path / TOKEN_FILE, f"{TokenUri.parse(token)}\n".encode(), mode=0o600)
+            write_atomically(authority.path / TOKEN_FILE, f"{checked_place(token)}\n".encode(), mode=0o600)
         file = root_key or settings.data / ROOT_FILE
         with ThreadPoolExecutor(1) as thread:
             own = thread.submit(ServiceKeys.ensure, settings.data)

@@ -55,8 +55,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
 from hwdash.signing.errors import KeysError
+from hwdash.signing.key_places import new_key
 from hwdash.signing.keys import Credential, KeyFolder, PrivateKey, PublicKey
-from hwdash.signing.pkcs11 import new_key
 
 # The names of Windows' certutil for these OIDs; the first two also in facts/package-formats.md.
 HARDWARE_DRIVER_VERIFICATION = ObjectIdentifier("1.3.6.1.4.1.311.10.3.5")
@@ -230,8 +230,9 @@ def rotate(
 
 
 def made_key(keys: KeyFolder, name: str, key_size: int = RSA_BITS, *, sandbox: bool) -> PrivateKey:
-    """A new key for a name, on the folder's token where it has one. That of statements is on P-256, whose signatures a
-    token does not repeat: it stays in the folder.
+    """A new key for a name, where the folder has new ones made.
+
+    That of statements is on P-256, whose signatures differ each time at such a place: it stays in the folder.
     """
     if keys.token and name not in (*ROOTS, PROVENANCE):
         return new_key(keys.token, keys.pin, name, SANDBOX_RSA_BITS if sandbox else key_size)

@@ -3,8 +3,8 @@
 A key folder (mode 0700) holds one file a key, ``NAME.pem`` (mode 0600): the private key as encrypted PKCS#8, then its
 certificate chain, leaf first. Both stand in one file, because one rename replaces them together: a crash leaves the old
 pair or the new one, never a mixture. ``NAME.crt`` is the certificate alone, for those who have to trust it. A root's
-``NAME.pem`` holds no key: that is elsewhere (signing/roots.py). One whose key is on a token (signing/pkcs11.py) has a
-line with its URI instead; the file ``token`` names the token on which new keys are made.
+``NAME.pem`` holds no key: that is elsewhere (signing/roots.py). One whose key is on a token or in a vault
+(signing/key_elsewhere.py) has a line with its URI instead; the file ``token`` names where new keys are made.
 
 The encryption is PBES2 with scrypt (RFC 7914) and AES-256-CBC, which OpenSSL and cryptography read. cryptography itself
 writes PKCS#8 with 2,048 rounds of PBKDF2 only, too few for a passphrase that a person chose.
@@ -49,7 +49,8 @@ from cryptography.hazmat.primitives.serialization import (
 from hwdash.drivers.asn1 import der
 from hwdash.settings import SettingsError, secret_of
 from hwdash.signing.errors import KeysError
-from hwdash.signing.pkcs11 import TokenKey, open_key
+from hwdash.signing.key_elsewhere import KeyElsewhere
+from hwdash.signing.key_places import open_key
 
 TOKEN_PIN = "key_pin"  # noqa: S105 the name of a secret
 SIGNING_KEYS, SERVICE_SECRETS = "key_passphrase", "secrets_passphrase"
@@ -94,7 +95,7 @@ class KeyFolder:
     """The passphrase is one that was made here, not one that somebody chose."""
     secret: str = SIGNING_KEYS
     pin: str = field(default="", repr=False)
-    """What opens the token that keys of the folder are on."""
+    """What opens the token or vault that keys of the folder are in."""
 
     @classmethod
     def open(
@@ -136,13 +137,13 @@ class KeyFolder:
         return self.has(name) and _BEGIN_KEY in self._text(name)
 
     def token_key(self, name: str) -> str:
-        """The URI of the key of that name on a token (signing/pkcs11.py); empty: it is on none. Raises KeysError."""
+        """The URI of the key of that name on a token or in a vault; empty: it is in neither. Raises KeysError."""
         head = self._text(name).partition(_BEGIN_CERTIFICATE)[0].decode("utf-8", "replace").strip()
         return head.removeprefix(_KEY_LINE) if head.startswith(_KEY_LINE) else ""
 
     @property
     def token(self) -> str:
-        """The URI of the token on which new keys are made; empty: they are made here. Raises KeysError."""
+        """The URI of the token or vault in which new keys are made; empty: they are made here. Raises KeysError."""
         try:
             return (self.path / TOKEN_FILE).read_text("utf-8").strip()
         except FileNotFoundError:
@@ -152,7 +153,7 @@ class KeyFolder:
 
     def write(self, name: str, credential: Credential) -> None:
         """Store a key and its certificates, replacing those of that name in one step. Raises KeysError."""
-        if isinstance(credential.key, TokenKey):
+        if isinstance(credential.key, KeyElsewhere):
             key = f"{_KEY_LINE}{credential.key.uri}\n".encode()
         else:
             key = encrypted_pkcs8(credential.key, self.passphrase, is_random=self.is_random)

@@ -5,8 +5,7 @@ A token and a key are named by URIs (RFC 7512), with the module that drives the 
     pkcs11:token=hwdash?module-path=/usr/lib/softhsm/libsofthsm2.so
     pkcs11:token=hwdash;object=attestation-1f2e3d4c;type=private?module-path=/usr/lib/softhsm/libsofthsm2.so
 
-The PIN is a secret (settings.py), and never part of a URI. Keys are RSA: PKCS#1 v1.5 gives the same signature for the
-same content, as the signer needs it (signing/signer.py); ECDSA on a token does not.
+The PIN is the secret ``key_pin``.
 """
 
 import importlib
@@ -14,15 +13,14 @@ import secrets
 import threading
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, NoReturn
+from typing import Any
 from urllib.parse import parse_qsl, quote, unquote
 
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from hwdash.signing.errors import KeysError
+from hwdash.signing.key_elsewhere import TOKEN_SCHEME, KeyElsewhere
 
-SCHEME = "pkcs11:"
 _LOCK = threading.RLock()
 """One session is used by one thread at a time."""
 
@@ -38,22 +36,24 @@ class TokenUri:
     @classmethod
     def parse(cls, text: str) -> "TokenUri":
         """Raises KeysError."""
-        path, _, query = text.removeprefix(SCHEME).partition("?")
+        path, _, query = text.removeprefix(TOKEN_SCHEME).partition("?")
         members = dict(part.partition("=")[::2] for part in path.split(";") if part)
         options = dict(parse_qsl(query))
         if "pin-value" in options or "pin-source" in options:
             raise KeysError("a pkcs11: URI of ours holds no PIN: set HWDASH_KEY_PIN or HWDASH_KEY_PIN_FILE")
-        if not text.startswith(SCHEME) or not members.get("token") or not options.get("module-path"):
+        if not text.startswith(TOKEN_SCHEME) or not members.get("token") or not options.get("module-path"):
             raise KeysError(f"{text!r} is no URI like pkcs11:token=NAME?module-path=/usr/lib/softhsm/libsofthsm2.so")
         return cls(unquote(members["token"]), options["module-path"], unquote(members.get("object", "")))
 
     def __str__(self) -> str:
         key = f";object={quote(self.key, safe='')};type=private" if self.key else ""
-        return f"{SCHEME}token={quote(self.token, safe='')}{key}?module-path={quote(self.module, safe='/')}"
+        return f"{TOKEN_SCHEME}token={quote(self.token, safe='')}{key}?module-path={quote(self.module, safe='/')}"
 
 
-class TokenKey(rsa.RSAPrivateKey):
-    """A private key on a token, for whatever signs with one of ours. It signs by SHA-256 and PKCS#1 v1.5 alone."""
+class TokenKey(KeyElsewhere):
+    """A private key on a token."""
+
+    uri: TokenUri
 
     def __init__(self, uri: TokenUri, private: Any) -> None:
         """Raises KeysError for a key that could leave its token."""
@@ -64,60 +64,25 @@ class TokenKey(rsa.RSAPrivateKey):
             modulus, exponent = (
                 int.from_bytes(private[each], "big") for each in (attribute.MODULUS, attribute.PUBLIC_EXPONENT)
             )
-        self.uri = uri
+        super().__init__(uri, rsa.RSAPublicNumbers(exponent, modulus).public_key())
         self._private = private
-        self._public = rsa.RSAPublicNumbers(exponent, modulus).public_key()
 
-    @property
-    def key_size(self) -> int:
-        """In bits."""
-        return self._public.key_size
-
-    def public_key(self) -> rsa.RSAPublicKey:
-        """The public half."""
-        return self._public
-
-    def sign(
-        self,
-        data: Any,
-        padding: Any,
-        algorithm: Any,
-    ) -> bytes:
-        """Raises KeysError when the token does not sign."""
-        if not isinstance(padding, _PKCS1v15) or not isinstance(algorithm, hashes.SHA256):
-            raise TypeError("a key on a token signs by SHA-256 and PKCS#1 v1.5")
+    def signature(self, content: bytes) -> bytes:
+        """The signature over content. Raises KeysError when the token does not sign."""
         mechanism = _library().Mechanism.SHA256_RSA_PKCS
         with _LOCK, _told(self.uri):
-            return bytes(self._private.sign(bytes(data), mechanism=mechanism))
-
-    def decrypt(self, ciphertext: bytes, padding: Any) -> NoReturn:
-        """No."""
-        self._never()
-
-    def private_numbers(self) -> NoReturn:
-        """No."""
-        self._never()
-
-    def private_bytes(self, encoding: Any, format: Any, encryption_algorithm: Any) -> NoReturn:
-        """No."""
-        self._never()
-
-    def __copy__(self) -> "TokenKey":
-        return self
-
-    def __deepcopy__(self, memo: dict[Any, Any]) -> "TokenKey":
-        return self
-
-    def _never(self) -> NoReturn:
-        raise KeysError(f"the key {self.uri} stays on its token")
+            return bytes(self._private.sign(content, mechanism=mechanism))
 
 
-_PKCS1v15 = padding.PKCS1v15
+def place(text: str) -> TokenUri:
+    """The token of a URI. Raises KeysError."""
+    found = TokenUri.parse(text)
+    return TokenUri(found.token, found.module)
 
 
 def new_key(token: str, pin: str, name: str, bits: int) -> TokenKey:
     """Make a key on a token. ``token`` is its URI. Raises KeysError."""
-    where = TokenUri.parse(token)
+    where = place(token)
     uri = TokenUri(where.token, where.module, f"{name}-{secrets.token_hex(4)}")
     library = _library()
     attribute, identifier = library.Attribute, secrets.token_bytes(8)
@@ -138,7 +103,7 @@ def open_key(text: str, pin: str) -> TokenKey:
     """The key of a URI. Raises KeysError."""
     uri, library = TokenUri.parse(text), _library()
     with _LOCK, _told(uri):
-        session = _session(TokenUri(uri.token, uri.module), pin)
+        session = _session(place(text), pin)
         private = session.get_key(object_class=library.ObjectClass.PRIVATE_KEY, label=uri.key)
     return TokenKey(uri, private)
 
