@@ -76,7 +76,9 @@ def _messages(anonymous: httpx.Client, failed: dict[str, Any], step: str) -> lis
     status = failed["workflowStatus"]
     assert (status["currentStep"], status["state"]) == (step, "failed"), status
     assert failed["commitStatus"] == "commitComplete"
-    assert [item["type"] for item in failed["downloads"]["items"]] == ["initialPackage"]
+    is_prepared = step not in ("packageInfoValidation", "preparation")
+    types = ["initialPackage", *(["driverMetadata"] if is_prepared else [])]
+    assert [item["type"] for item in failed["downloads"]["items"]] == types
     messages: list[str] = status["messages"]
     assert messages
     # A SAS URL needs no login; clients read it as text (contract: errorReport).

@@ -17,6 +17,7 @@ from hwdash.server.frame import JSON
 
 LARGEST_HEAD = 64 << 10
 MOST_HEADERS = 100
+_TOO_LARGE = f"The request line and the headers are larger than {LARGEST_HEAD >> 10} KB."
 MOST_CONNECTIONS = 800
 """Of one process: below the 1,024 descriptors that a process usually has."""
 HEAD_SECONDS = 20.0
@@ -27,7 +28,7 @@ packages waits (server/blobs.py), which says so in Azure's form.
 """
 
 
-class _TooManyHeadersError(Exception):
+class _HeadRefusedError(Exception):
     """Raised through the parser, which ends with it."""
 
 
@@ -45,7 +46,9 @@ class Connection(HttpToolsProtocol):
     _head_ends: TimerHandle | None = None
     _body_ends: TimerHandle | None = None
     _answer_ends: TimerHandle | None = None
-    _has_too_many_headers = False
+    _head_refusal = ""
+    _parsed = 0
+    """How many bytes of the head are in the request line and the headers that were parsed."""
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override] # as uvicorn declares it
         """A client has connected."""
@@ -67,7 +70,7 @@ class Connection(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         if self._head is not None and self._head > LARGEST_HEAD:
-            self._refuse(431, f"The request line and the headers are larger than {LARGEST_HEAD >> 10} KB.")
+            self._refuse(431, _TOO_LARGE)
             return
         super().data_received(data)
         if self._head is not None:
@@ -79,14 +82,23 @@ class Connection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request begins."""
         super().on_message_begin()
-        self._head = 0
+        self._head = self._parsed = 0
+
+    def on_url(self, url: bytes) -> None:
+        """A piece of the request line."""
+        super().on_url(url)
+        self._parsed += len(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header, or one line after a body in chunks."""
         super().on_header(name, value)
+        self._parsed += len(name) + len(value)
         if len(self.headers) > MOST_HEADERS:
-            self._has_too_many_headers = True
-            raise _TooManyHeadersError
+            self._head_refusal = f"The request has more than {MOST_HEADERS} headers."
+        elif self._parsed > LARGEST_HEAD:  # all of it may have come at once
+            self._head_refusal = _TOO_LARGE
+        if self._head_refusal:
+            raise _HeadRefusedError
 
     def on_headers_complete(self) -> None:
         """The head of a request has ended."""
@@ -98,8 +110,8 @@ class Connection(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is no HTTP."""
-        if self._has_too_many_headers:
-            self._refuse(431, f"The request has more than {MOST_HEADERS} headers.")
+        if self._head_refusal:
+            self._refuse(431, self._head_refusal)
         else:
             self._refuse(400, msg)
 

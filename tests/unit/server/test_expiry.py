@@ -24,8 +24,10 @@ def test_the_log_names_each_certificate_that_ends_soon(tmp_path: Path, caplog: p
             _, (leaf, *_) = development_vendor_certificate(company, now - timedelta(days=age), key_size=2048)
             add_signing_certificate(connection, account.id, leaf, now)
 
+    service = SimpleNamespace(database=database, clock=lambda: now)
+
     async def look_once() -> None:
-        task = asyncio.create_task(warn_of_expiry(SimpleNamespace(database=database, clock=lambda: now)))
+        task = asyncio.create_task(warn_of_expiry(service, None, sandbox=True))
         told = asyncio.Event()
         logging.getLogger("hwdash.server.expiry").addFilter(lambda _record: told.set() or True)
         await told.wait()
