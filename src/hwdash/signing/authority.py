@@ -50,11 +50,18 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
 from hwdash.signing.errors import KeysError
+from hwdash.signing.issuance import (
+    SANDBOX_WORD,
+    ca_extensions,
+    issued,
+    leaf_extensions,
+    own_name,
+    self_signed,
+)
 from hwdash.signing.key_places import new_key
 from hwdash.signing.keys import Credential, KeyFolder, PrivateKey, PublicKey
 
@@ -115,11 +122,6 @@ _RELEASE = _Lives(
 )
 _MONTH = timedelta(days=30)
 _SANDBOX = _Lives(root=_MONTH, ca=_MONTH, identity=_MONTH, tls_server=_MONTH, renewal=timedelta(days=1))
-# So that a machine whose clock is a little slow accepts a new certificate.
-_BACKDATING = timedelta(hours=1)
-
-_NOT_MICROSOFT = "self-hosted, not Microsoft"
-_SANDBOX_WORD = "SANDBOX"
 _HOST_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", re.IGNORECASE)
 
 
@@ -274,34 +276,34 @@ def issue(
     """A certificate of the issuing CA or of a leaf for this key, and the chain above it without the root."""
     lives, given = _SANDBOX if sandbox else _RELEASE, roots or {}
     if name == "issuing":
-        subject, extensions = _name("Issuing CA", sandbox=sandbox), _ca_extensions(path_length=0)
+        subject, extensions = own_name("Issuing CA", sandbox=sandbox), ca_extensions(path_length=0)
         root = given.get("root") or keys.read("root")
-        return (_issue(root, subject, key, now, lives.ca, extensions=extensions),)
+        return (issued(root, subject, key, now, lives.ca, extensions=extensions),)
     if name == TIMESTAMP_AUTHORITY:
-        extensions = _leaf_extensions([ExtendedKeyUsageOID.TIME_STAMPING], critical=True)
-        subject = _name("timestamp authority", sandbox=sandbox)
+        extensions = leaf_extensions([ExtendedKeyUsageOID.TIME_STAMPING], critical=True)
+        subject = own_name("timestamp authority", sandbox=sandbox)
     elif name == PROVENANCE:
-        extensions = _leaf_extensions([PROVENANCE_STATEMENTS], critical=True)
-        subject = _name("provenance", sandbox=sandbox)
+        extensions = leaf_extensions([PROVENANCE_STATEMENTS], critical=True)
+        subject = own_name("provenance", sandbox=sandbox)
     else:
-        extensions = _leaf_extensions(EXTENDED_KEY_USAGE[name])
-        subject = _name(f"{name} signing", sandbox=sandbox)
+        extensions = leaf_extensions(EXTENDED_KEY_USAGE[name])
+        subject = own_name(f"{name} signing", sandbox=sandbox)
     if name == PREPRODUCTION:
         root = given.get(PREPRODUCTION_ROOT) or keys.read(PREPRODUCTION_ROOT)
-        return (_issue(root, subject, key, now, lives.identity, extensions=extensions),)
+        return (issued(root, subject, key, now, lives.identity, extensions=extensions),)
     issuing = keys.read("issuing")
     if crl_url:
         point = x509.DistributionPoint([x509.UniformResourceIdentifier(crl_url)], None, None, None)
         extensions = [*extensions, (x509.CRLDistributionPoints([point]), False)]
-    return (_issue(issuing, subject, key, now, lives.identity, extensions=extensions), *issuing.chain)
+    return (issued(issuing, subject, key, now, lives.identity, extensions=extensions), *issuing.chain)
 
 
 def _root(name: str, key: PrivateKey, now: datetime, *, sandbox: bool) -> Credential:
     life = (_SANDBOX if sandbox else _RELEASE).root
     if name == PREPRODUCTION_ROOT:
-        subject = _name("Preproduction Root CA", sandbox=sandbox)
-        return _self_signed(subject, key, now, life, _ca_extensions(path_length=0))
-    return _self_signed(_name("Root CA", sandbox=sandbox), key, now, life, _ca_extensions(path_length=None))
+        subject = own_name("Preproduction Root CA", sandbox=sandbox)
+        return self_signed(subject, key, now, life, ca_extensions(path_length=0))
+    return self_signed(own_name("Root CA", sandbox=sandbox), key, now, life, ca_extensions(path_length=None))
 
 
 def is_sandbox_authority(keys: KeyFolder, name: str = "root") -> bool:
@@ -312,7 +314,7 @@ def is_sandbox_authority(keys: KeyFolder, name: str = "root") -> bool:
 def is_sandbox_certificate(certificate: x509.Certificate) -> bool:
     """Whether a certificate of ours is a sandbox's."""
     (common_name,) = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    return _SANDBOX_WORD in str(common_name.value)
+    return SANDBOX_WORD in str(common_name.value)
 
 
 def check_kind(keys: KeyFolder, name: str = "root", *, sandbox: bool) -> None:
@@ -356,18 +358,18 @@ def ensure_tls(folder: KeyFolder, hosts: Sequence[str], now: datetime, *, sandbo
         is_new_ca = not _lasts(folder, "tls-ca", now, needed) or not _permits(folder, names)
         if is_new_ca:
             permitted = x509.NameConstraints([_subtree(each) for each in names], None)
-            extensions = [*_ca_extensions(path_length=0), (permitted, True)]
+            extensions = [*ca_extensions(path_length=0), (permitted, True)]
             key = ec.generate_private_key(ec.SECP256R1())
-            folder.write("tls-ca", _self_signed(_name("TLS CA", sandbox=sandbox), key, now, lives.ca, extensions))
+            folder.write("tls-ca", self_signed(own_name("TLS CA", sandbox=sandbox), key, now, lives.ca, extensions))
         if is_new_ca or not _lasts(folder, "tls-server", now, lives.renewal) or not _covers(folder, names):
             extensions = [
-                *_leaf_extensions([ExtendedKeyUsageOID.SERVER_AUTH]),
+                *leaf_extensions([ExtendedKeyUsageOID.SERVER_AUTH]),
                 (x509.SubjectAlternativeName(names), False),
             ]
             key = ec.generate_private_key(ec.SECP256R1())
             ca = folder.read("tls-ca")
-            subject = _name("server", sandbox=sandbox)
-            certificate = _issue(ca, subject, key.public_key(), now, lives.tls_server, extensions=extensions)
+            subject = own_name("server", sandbox=sandbox)
+            certificate = issued(ca, subject, key.public_key(), now, lives.tls_server, extensions=extensions)
             folder.write("tls-server", Credential(key, (certificate,)))
     passphrase = folder.passphrase.decode()
     return TlsFiles(folder.public_file("tls-ca"), folder.file("tls-server"), passphrase, is_new_ca)
@@ -381,8 +383,8 @@ def development_vendor_certificate(
     The root is thrown away at once: nobody trusts it. The service itself never calls this.
     """
     root_key, key = (rsa.generate_private_key(65537, key_size) for _ in range(2))
-    root = _self_signed(
-        _name("throw-away vendor CA"), root_key, now, timedelta(days=366), _ca_extensions(path_length=0)
+    root = self_signed(
+        own_name("throw-away vendor CA"), root_key, now, timedelta(days=366), ca_extensions(path_length=0)
     )
     subject = x509.Name(
         [
@@ -396,90 +398,9 @@ def development_vendor_certificate(
         ]
     )
     policy = x509.CertificatePolicies([x509.PolicyInformation(EV_CODE_SIGNING_POLICY, None)])
-    extensions = [*_leaf_extensions([ExtendedKeyUsageOID.CODE_SIGNING]), (policy, False)]
-    leaf = _issue(root, subject, key.public_key(), now, timedelta(days=365), extensions=extensions)
+    extensions = [*leaf_extensions([ExtendedKeyUsageOID.CODE_SIGNING]), (policy, False)]
+    leaf = issued(root, subject, key.public_key(), now, timedelta(days=365), extensions=extensions)
     return key, [leaf, root.certificate]
-
-
-_Extensions = Sequence[tuple[x509.ExtensionType, bool]]
-
-
-def _name(role: str, *, sandbox: bool = False) -> x509.Name:
-    common_name = f"hwdash {_SANDBOX_WORD} {role}" if sandbox else f"hwdash {role}"
-    return x509.Name(
-        [
-            x509.NameAttribute(NameOID.ORGANIZATION_NAME, f"hwdash ({_NOT_MICROSOFT})"),
-            x509.NameAttribute(NameOID.COMMON_NAME, common_name),
-        ]
-    )
-
-
-def _key_usage(*, signs: bool, is_ca: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=signs,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=is_ca,
-        crl_sign=is_ca,
-        encipher_only=False,
-        decipher_only=False,
-    )
-
-
-def _ca_extensions(path_length: int | None) -> _Extensions:
-    return [
-        (x509.BasicConstraints(ca=True, path_length=path_length), True),
-        (_key_usage(signs=False, is_ca=True), True),
-    ]
-
-
-def _leaf_extensions(purposes: Sequence[ObjectIdentifier], *, critical: bool = False) -> _Extensions:
-    return [
-        (x509.BasicConstraints(ca=False, path_length=None), True),
-        (_key_usage(signs=True, is_ca=False), True),
-        (x509.ExtendedKeyUsage(purposes), critical),
-    ]
-
-
-def _self_signed(
-    name: x509.Name, key: PrivateKey, now: datetime, life: timedelta, extensions: _Extensions
-) -> Credential:
-    identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
-    builder = _builder(name, key.public_key(), now - _BACKDATING, now + life, [*extensions, (identifier, False)])
-    return Credential(key, (builder.issuer_name(name).sign(key, hashes.SHA256()),))
-
-
-def _issue(
-    issuer: Credential, subject: x509.Name, key: PublicKey, now: datetime, life: timedelta, *, extensions: _Extensions
-) -> x509.Certificate:
-    """A certificate by this issuer, within the life of the issuer's own."""
-    above = issuer.certificate
-    above_identifier = above.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
-    identifiers: _Extensions = [
-        (x509.SubjectKeyIdentifier.from_public_key(key), False),
-        (x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(above_identifier), False),
-    ]
-    begin = max(now - _BACKDATING, above.not_valid_before_utc)
-    end = min(now + life, above.not_valid_after_utc)
-    builder = _builder(subject, key, begin, end, [*extensions, *identifiers])
-    return builder.issuer_name(above.subject).sign(issuer.key, hashes.SHA256())
-
-
-def _builder(
-    subject: x509.Name, key: PublicKey, begin: datetime, end: datetime, extensions: _Extensions
-) -> x509.CertificateBuilder:
-    builder = x509.CertificateBuilder(
-        subject_name=subject,
-        public_key=key,
-        serial_number=x509.random_serial_number(),
-        not_valid_before=begin,
-        not_valid_after=end,
-    )
-    for value, critical in extensions:
-        builder = builder.add_extension(value, critical=critical)
-    return builder
 
 
 def _lasts(keys: KeyFolder, name: str, now: datetime, needed: timedelta) -> bool:
