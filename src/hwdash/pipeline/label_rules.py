@@ -11,6 +11,7 @@ from typing import Any
 from hwdash.domain.restrictions import is_four_part
 from hwdash.drivers.package import listing
 from hwdash.pipeline.label_targets import APO, EXTENSION, Target, Targets
+from hwdash.pipeline.named_ids import OfIds
 from hwdash.vocabulary import RELEASES, operating_system
 
 SOFTWARE_COMPONENT = "softwarecomponent"
@@ -22,7 +23,7 @@ _INBOX_DRIVER = re.compile(r"ExtendsInboxDriver\s*=\s*([\w.-]+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class LabelFinding:
+class LabelFinding(OfIds):
     """One thing that is wrong with a label, and the ids that it is wrong with."""
 
     rule: str
@@ -30,17 +31,8 @@ class LabelFinding:
     ids: Sequence[str]
     remedy: str
 
-    @property
-    def message(self) -> str:
-        """For the label's messages, with the first ids."""
-        return self._told(listing(self.ids))
-
-    @property
-    def full_message(self) -> str:
-        """For the error report, with every id."""
-        return self._told(", ".join(self.ids))
-
-    def _told(self, ids: str) -> str:
+    def told(self, ids: str) -> str:
+        """The message with these ids in it."""
         return f"ERROR {self.rule}: {self.says}: {ids}. {self.remedy}"
 
 

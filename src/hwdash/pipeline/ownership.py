@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from hwdash.domain.ownership import IdKind
-from hwdash.drivers.package import listing
+from hwdash.pipeline.named_ids import OfIds
 from hwdash.storage.label_tables import label_chids, label_hardware_ids
 from hwdash.storage.ownership import Approved, account_names, owners_of, owners_of_hardware_ids
 from hwdash.storage.tables import products
@@ -15,24 +15,15 @@ from hwdash.vocabulary import DistributionState, LabelDestination
 
 
 @dataclass(frozen=True, slots=True)
-class ForeignIds:
+class ForeignIds(OfIds):
     """Ids of one company that a label may not target."""
 
     company: str
     seller_id: int
     ids: Sequence[str]
 
-    @property
-    def message(self) -> str:
-        """For the label's messages, with the first ids."""
-        return self._told(listing(self.ids))
-
-    @property
-    def full_message(self) -> str:
-        """For the error report, with every id."""
-        return self._told(", ".join(self.ids))
-
-    def _told(self, ids: str) -> str:
+    def told(self, ids: str) -> str:
+        """The message with these ids in it."""
         return (
             f"ERROR label.ownership: {self.company} (seller {self.seller_id}) owns {ids}, and has no approved "
             f"relationship with this account for {'it' if len(self.ids) == 1 else 'them'}. Ask {self.company} to "
